@@ -1,0 +1,101 @@
+"""One spelling of the array functions that the operations need, for NumPy, TensorFlow and Keras tensors.
+
+The same operation runs on NumPy arrays (generators), on TensorFlow tensors whatever the Keras
+backend is (tf.data), and on tensors of the Keras backend (layers on the device).
+"""
+
+import functools
+import types
+
+import keras
+import numpy as np
+
+_SAME_NAMES = (
+    *("abs", "any", "arange", "concatenate", "cos", "cumsum", "exp", "flip", "floor", "left_shift", "log"),
+    *("maximum", "minimum", "pad", "reshape", "right_shift", "round", "sign", "sin", "sqrt", "stack", "sum", "where"),
+)
+
+
+def library(array):
+    """Find the functions that work on `array`.
+
+    Args:
+        array: a NumPy array, a TensorFlow tensor, or a tensor of the Keras backend.
+
+    Returns:
+        A namespace of array functions, in NumPy's names.
+    """
+    if isinstance(array, np.ndarray):
+        return _numpy()
+    if type(array).__module__.startswith("tensorflow"):
+        return _tensorflow()
+    return _keras()
+
+
+def shape(array):
+    """Sides of `array`: integers where they are known while tracing, else scalar tensors."""
+    if type(array).__module__.startswith("tensorflow"):
+        dynamic = library(array).shape(array)
+        return tuple(dynamic[axis] if side is None else side for axis, side in enumerate(array.shape))
+    return tuple(array.shape)
+
+
+def is_integer(array):
+    """Whether `array` holds integers, as uint8 images do."""
+    return "int" in keras.backend.standardize_dtype(array.dtype)
+
+
+def cast_like(array, images):
+    """Cast float results to the dtype of `images`: integers are rounded and kept in their range."""
+    xp = library(array)
+    if is_integer(images):
+        largest = np.iinfo(keras.backend.standardize_dtype(images.dtype)).max
+        array = xp.minimum(xp.maximum(xp.round(array), 0), largest)
+    return xp.cast(array, images.dtype)
+
+
+@functools.cache
+def _numpy():
+    return types.SimpleNamespace(
+        **{name: getattr(np, name) for name in _SAME_NAMES},
+        asarray=np.asarray,
+        argsort=lambda array: np.argsort(array, kind="stable"),
+        cast=lambda array, dtype: np.asarray(array).astype(dtype, copy=False),
+        take=lambda array, index: np.take(array, index, axis=0),
+    )
+
+
+@functools.cache
+def _keras():
+    return types.SimpleNamespace(
+        **{name: getattr(keras.ops, name) for name in _SAME_NAMES},
+        argsort=keras.ops.argsort,
+        asarray=keras.ops.convert_to_tensor,
+        cast=keras.ops.cast,
+        take=lambda array, index: keras.ops.take(array, index, axis=0),
+    )
+
+
+@functools.cache
+def _tensorflow():
+    import tensorflow as tf
+
+    other_names = {
+        "any": tf.reduce_any,
+        "arange": lambda stop, dtype: tf.range(stop, dtype=dtype),
+        "concatenate": tf.concat,
+        "flip": lambda array, axis: tf.reverse(array, [axis]),
+        "left_shift": tf.bitwise.left_shift,
+        "log": tf.math.log,
+        "pad": lambda array, width, mode: tf.pad(array, width, mode=mode.upper()),
+        "right_shift": tf.bitwise.right_shift,
+        "sum": tf.reduce_sum,
+    }
+    return types.SimpleNamespace(
+        **{name: getattr(tf, name, None) for name in _SAME_NAMES} | other_names,
+        argsort=lambda array: tf.argsort(array, stable=True),
+        asarray=tf.convert_to_tensor,
+        cast=tf.cast,
+        shape=tf.shape,
+        take=tf.gather,
+    )

@@ -1,0 +1,208 @@
+"""Random numbers as a pure function of (seed, epoch, sample, operation), the same in every library.
+
+Each number is an output of Threefry-2x32 with 20 rounds, the counter-based generator that JAX
+uses too: no state, so neither the order nor the parallelism of the work can change a draw.
+
+Reference:
+    Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011.
+    https://doi.org/10.1145/2063384.2063405
+"""
+
+import math
+
+import numpy as np
+
+from augment import arrays
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA  # SKEIN_KS_PARITY32, from the reference implementation
+_ORDER_STREAM = 0x7FFFFFFF  # no pipeline has so many operations
+
+
+class Stream:
+    """The random numbers of one operation, for the samples of one batch.
+
+    Args:
+        seed: int, up to 64 bits.
+        epoch: int or scalar int32 tensor.
+        index: int32 array or tensor `(batch,)`, the position of each sample in its data set.
+        operation: int. Position of the operation in its pipeline.
+
+    Example:
+
+    >>> stream = Stream(seed=1, epoch=0, index=np.arange(3, dtype="int32"))
+    >>> stream.integers(9).shape
+    (3, 1)
+    """
+
+    def __init__(self, seed, epoch, index, operation=0):
+        self._xp = arrays.library(index)
+        self._index = self._xp.cast(index, "int32")
+        zero = self._xp.cast(index, "int32") * 0
+        self._key = threefry(_split(seed), (zero + epoch, zero + operation))
+        self._blocks = 0
+
+    def words(self, count=1):
+        """Draw 32 random bits, `count` times for each sample.
+
+        Args:
+            count: int.
+
+        Returns:
+            int32 `(batch, count)`.
+        """
+        xp, blocks = self._xp, -(-count // 2)
+        number = xp.arange(blocks, dtype="int32")[None, :] + self._blocks + self._index[:, None] * 0
+        self._blocks += blocks
+        key = tuple(word[:, None] for word in self._key)
+        pair = threefry(key, (self._index[:, None] + number * 0, number))
+        return xp.concatenate(pair, axis=1)[:, :count]
+
+    def uniform(self, low=0.0, high=1.0, count=1):
+        """Draw floats from [low, high).
+
+        Args:
+            low: float.
+            high: float.
+            count: int. Numbers for each sample.
+
+        Returns:
+            float32 `(batch, count)`.
+        """
+        return _to_unit(self._xp, self.words(count)) * (high - low) + low
+
+    def integers(self, stop, count=1):
+        """Draw integers from 0, 1, ..., `stop` - 1, equally likely.
+
+        Args:
+            stop: int, or int32 tensor that broadcasts to `(batch, count)`. At most 2**20, so that
+                no integer is likelier than another by more than one part in 16.
+            count: int. Numbers for each sample.
+
+        Returns:
+            int32 `(batch, count)`.
+        """
+        xp = self._xp
+        number = xp.cast(xp.floor(self.uniform(count=count) * xp.cast(stop, "float32")), "int32")
+        return xp.minimum(number, stop - 1)  # a product may round up to `stop`
+
+    def chance(self, probability):
+        """Draw yes or no.
+
+        Args:
+            probability: float in [0, 1].
+
+        Returns:
+            bool `(batch, 1)`.
+        """
+        return self.uniform() < probability
+
+    def switch(self, probability):
+        """Draw 1 or 0, to multiply with.
+
+        Args:
+            probability: float in [0, 1]. Of 1.
+
+        Returns:
+            float32 `(batch, 1)`.
+        """
+        return self._xp.cast(self.chance(probability), "float32")
+
+    def beta(self, alpha):
+        """Draw from the symmetric distribution Beta(alpha, alpha).
+
+        Bailey's one-line generator of Student's t, carried over to the beta distribution: exact,
+        without rejection, for every positive alpha.
+
+        Args:
+            alpha: float > 0.
+
+        Returns:
+            float32 `(batch, 1)` in [0, 1].
+
+        Reference:
+            Devroye, "Random variate generation in one line of code", 1996.
+            https://doi.org/10.1145/256562.256623
+        """
+        xp = self._xp
+        radius, angle = 1 - self.uniform(), self.uniform()
+        cosine = xp.cos(2 * math.pi * angle)
+        # radius ** (-1 / alpha) overflows for small alpha: the sample is then 0 or 1, as it should be
+        exponent = xp.minimum(-xp.log(radius) / alpha, 80.0)
+        spread = (xp.exp(exponent) - 1) * cosine * cosine
+        return 0.5 + 0.5 * xp.sign(cosine) * xp.sqrt(spread / (1 + spread))
+
+
+def threefry(key, counter):
+    """Hash a counter under a key: Threefry-2x32, 20 rounds.
+
+    Args:
+        key: two int32 arrays (or Python ints below 2**31 in size), 64 bits in all.
+        counter: two int32 arrays or tensors of one shape.
+
+    Returns:
+        Two int32 arrays of the counter's shape: 64 random bits for each entry.
+    """
+    xp = arrays.library(counter[0])
+    parity = xp.cast(counter[0] * 0 + _PARITY, "int32")
+    keys = (key[0], key[1], parity ^ key[0] ^ key[1])
+    left, right = counter[0] + keys[0], counter[1] + keys[1]
+    for group in range(5):
+        for distance in _ROTATIONS[group % 2]:
+            left = left + right
+            right = left ^ _rotate_left(xp, right, distance)
+        left = left + keys[(group + 1) % 3]
+        right = right + keys[(group + 2) % 3] + (group + 1)
+    return left, right
+
+
+def permutation(seed, epoch, index):
+    """Shuffle: the order in which an epoch visits the samples.
+
+    Args:
+        seed: int, up to 64 bits.
+        epoch: int or scalar int32 tensor.
+        index: int32 array or tensor `(samples,)`, the numbers from 0 to samples - 1. Its library
+            is the one that computes.
+
+    Returns:
+        int32 `(samples,)`: the numbers of `index` in random order.
+
+    Example:
+
+    >>> permutation(0, 0, np.arange(8, dtype="int32")).tolist()
+    [2, 1, 4, 5, 7, 6, 3, 0]
+    """
+    order = Stream(seed, epoch, index, operation=_ORDER_STREAM).words()[:, 0]
+    return arrays.library(index).cast(arrays.library(index).argsort(order), "int32")
+
+
+def check_seed(seed):
+    """Refuse what is no 64-bit integer.
+
+    Args:
+        seed: any value.
+
+    Raises:
+        ValueError: if `seed` is no integer, or needs more than 64 bits.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not -(2**63) <= seed < 2**64:
+        raise ValueError(f"`seed` must be an integer of at most 64 bits. Received: seed={seed!r}")
+
+
+def _split(seed):
+    """The two 32-bit halves of a seed, as signed numbers."""
+    halves = np.array([seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF], "uint32").view("int32")
+    return int(halves[0]), int(halves[1])
+
+
+def _to_unit(xp, words):
+    """The upper 24 bits of each word as a float32 in [0, 1)."""
+    upper = xp.right_shift(words, 8) + 2**23  # the shift keeps the sign: from [-2**23, 2**23)
+    return xp.cast(upper, "float32") * 2.0**-24
+
+
+def _rotate_left(xp, words, distance):
+    upper = xp.left_shift(words, distance)
+    # int32 shifts copy the sign bit to the right: mask it off
+    return upper | (xp.right_shift(words, 32 - distance) & ((1 << distance) - 1))

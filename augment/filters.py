@@ -1,0 +1,121 @@
+"""Operations on the values of pixels: normalisation, blur."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from augment import arrays
+from augment.operation import Operation
+from augment.operation import check_probability
+from augment.operation import check_range
+from augment.operation import register
+
+
+@register
+@dataclasses.dataclass(frozen=True)
+class GaussianBlur(Operation):
+    """Blur with a sigma of its own for each image.
+
+    The kernel reaches three sigmas of the largest blur; edges are reflected.
+
+    Args:
+        sigma: float, or (low, high), in pixels. A float s stands for (0, s). Defaults to 0.5.
+        probability: float in [0, 1]. Defaults to 1.
+
+    Raises:
+        ValueError: for a negative or empty range, or a probability that is none.
+
+    Example:
+
+    >>> GaussianBlur((0.1, 2.0)).radius
+    6
+    """
+
+    sigma: float | tuple = 0.5
+    probability: float = 1
+
+    def __post_init__(self):
+        check_probability("probability", self.probability)
+        check_range("sigma", self._range(), 0)
+
+    def _range(self):
+        return self.sigma if isinstance(self.sigma, (tuple, list)) else (0.0, self.sigma)
+
+    @property
+    def radius(self):
+        """int. Pixels that the kernel reaches on each side."""
+        return max(1, math.ceil(3 * self._range()[1]))
+
+    def draw(self, stream, image_shape):
+        return {"sigma": stream.uniform(*self._range()) * stream.switch(self.probability)}
+
+    def apply(self, images, choice):
+        xp = arrays.library(images)
+        _, height, width, _ = arrays.shape(images)
+        for side in (height, width):
+            if isinstance(side, int) and side <= self.radius:
+                raise ValueError(
+                    f"{self} needs images of more than {self.radius} pixels a side. Received: {height} x {width}"
+                )
+        distance = xp.cast(xp.arange(2 * self.radius + 1, dtype="int32") - self.radius, "float32")
+        sigma = xp.maximum(choice["sigma"], 1e-3)  # below that, one weight is 1 and the others 0
+        kernel = xp.exp(-0.5 * (distance / sigma) ** 2)
+        kernel = kernel / sum(kernel[:, tap, None] for tap in range(2 * self.radius + 1))
+        blurred = xp.cast(images, "float32")
+        blurred = _convolve(xp, blurred, kernel, 1, height)
+        blurred = _convolve(xp, blurred, kernel, 2, width)
+        return arrays.cast_like(blurred, images)
+
+
+@register
+@dataclasses.dataclass(frozen=True)
+class Normalize(Operation):
+    """Subtract a mean and divide by a standard deviation, for each channel; not random.
+
+    Args:
+        mean: tuple of floats, one for each channel (or one for all), in the units of the pixels.
+        std: likewise.
+
+    Returns:
+        float32 images.
+
+    Raises:
+        ValueError: if a standard deviation is not positive.
+
+    Example:
+
+    >>> import numpy as np
+    >>> Normalize((127.5,), (127.5,)).evaluate(np.full((1, 1, 1, 3), 255, "uint8")).ravel()
+    array([1., 1., 1.], dtype=float32)
+    """
+
+    mean: tuple
+    std: tuple
+
+    def __post_init__(self):
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"`mean` and `std` must be as long. Received: mean={self.mean!r}, std={self.std!r}")
+        if not all(value > 0 for value in self.std):
+            raise ValueError(f"`std` must be positive. Received: std={self.std!r}")
+
+    def apply(self, images, choice):
+        return self.evaluate(images)
+
+    def evaluate(self, images):
+        xp = arrays.library(images)
+        mean, std = (xp.asarray(np.asarray(values, "float32")) for values in (self.mean, self.std))
+        return (xp.cast(images, "float32") - mean) / std
+
+
+def _convolve(xp, images, kernel, axis, side):
+    """Weigh shifted copies of each image with the image's own kernel, along one axis."""
+    radius = kernel.shape[1] // 2
+    widths = [(0, 0)] * 4
+    widths[axis] = (radius, radius)
+    padded = xp.pad(images, widths, mode="reflect")
+    total = 0
+    for tap in range(2 * radius + 1):
+        part = padded[:, tap : tap + side] if axis == 1 else padded[:, :, tap : tap + side]
+        total = total + part * kernel[:, tap, None, None, None]
+    return total

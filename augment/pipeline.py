@@ -1,0 +1,88 @@
+"""Input pipelines on tf.data, for arrays that fit in memory."""
+
+from augment import draws
+from augment.generator import check_arrays
+from augment.operation import check_operations
+from augment.operation import transform
+
+_ENDLESS = 2**31 - 1  # epochs
+
+
+def pipeline(
+    images,
+    labels=None,
+    operations=(),
+    *,
+    batch_size,
+    seed=0,
+    epochs=None,
+    initial_epoch=0,
+    shuffle=True,
+    drop_remainder=False,
+    training=True,
+):
+    """Build a tf.data pipeline that shuffles, batches and augments.
+
+    Whole batches are gathered and augmented at once, in parallel. The order of an epoch depends on
+    (seed, epoch) alone, and the pixels of a sample on (seed, epoch, its position in `images`), so
+    the stream is the same however many threads make it. It is a stream of epochs: pass its
+    `steps_per_epoch` to `fit`.
+
+    Args:
+        images: array `(samples, height, width, channels)`, uint8 or float.
+        labels: array `(samples, ...)`, or None. Defaults to None.
+        operations: list of `Operation`, applied in this order. Defaults to none.
+        batch_size: int.
+        seed: int. Defaults to 0.
+        epochs: int, after which the stream ends, or None for an endless one. Outside training
+            always 1. Defaults to None.
+        initial_epoch: int. The epoch to begin with. Defaults to 0.
+        shuffle: bool. Outside training always False. Defaults to True.
+        drop_remainder: bool. Whether to leave out a last batch that is smaller. Defaults to False.
+        training: bool. False gives one pass in order, with nothing random. Defaults to True.
+
+    Returns:
+        A `tf.data.Dataset` of `(images, labels)` or `images`, with an attribute `steps_per_epoch`.
+
+    Raises:
+        ValueError: for arrays of different lengths, a batch size that leaves no batch, a seed that
+            is none, or operations that are none.
+
+    Example:
+
+    >>> import augment, numpy as np
+    >>> images, labels = np.zeros((10, 32, 32, 3), "uint8"), np.arange(10)
+    >>> data = augment.pipeline(images, labels, [augment.PadCrop(4)], batch_size=4, seed=1)
+    >>> data.steps_per_epoch
+    3
+    >>> next(iter(data))[0].shape
+    TensorShape([4, 32, 32, 3])
+    """
+    import tensorflow as tf
+
+    steps = check_arrays(images, labels, batch_size, drop_remainder)
+    operations = check_operations(operations)
+    draws.check_seed(seed)
+    if not training:
+        epochs, shuffle = initial_epoch + 1, False
+    with tf.device("cpu"):
+        arrays = (tf.convert_to_tensor(images),) + (() if labels is None else (tf.convert_to_tensor(labels),))
+
+    def batches(epoch):
+        order = tf.range(len(images))
+        if shuffle:
+            order = draws.permutation(seed, epoch, order)
+        order = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder)
+        return order.map(lambda index: (epoch, index))
+
+    def load(epoch, index):
+        batch = (*(tf.gather(array, index) for array in arrays), None)[:2]
+        batch = transform(operations, *batch, index=index, seed=seed, epoch=epoch, training=training)
+        return batch if labels is not None else batch[0]
+
+    data = tf.data.Dataset.range(initial_epoch, epochs or _ENDLESS, output_type=tf.int32).flat_map(batches)
+    data = data.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    cardinality = steps * (epochs - initial_epoch) if epochs else tf.data.INFINITE_CARDINALITY
+    data = data.apply(tf.data.experimental.assert_cardinality(cardinality))
+    data.steps_per_epoch = steps
+    return data

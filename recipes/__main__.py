@@ -1,0 +1,157 @@
+"""The command line: `zoo`, the same as `python -m recipes`."""
+
+import argparse
+import os
+import pathlib
+import sys
+
+from recipes.catalogue import check_name
+from recipes.catalogue import list_recipes
+from recipes.catalogue import load_recipe
+from recipes.reporting import plots
+from recipes.reporting import tables
+
+
+def main(arguments=None):
+    """Run one command.
+
+    Args:
+        arguments: list of str, or None for those of the process. Defaults to None.
+
+    Returns:
+        int. The exit status: 0, 2 for bad input, 130 for an interruption.
+
+    Example:
+
+    >>> main(["run", "cifar10_davidnt"])
+    2
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        options = _parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
+        options.command(options)
+        return 0
+    except ValueError as error:
+        print(f"zoo: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("zoo: interrupted", file=sys.stderr)
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message):
+        raise ValueError(f"{message}. See '{self.prog} --help'.")
+
+
+def _parser(arguments):
+    parser = _Parser(prog="zoo", description="Keras models, recipes and their evidence.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    command = commands.add_parser("list", help="models with their parameters; recipes with their figures")
+    command.add_argument("name", nargs="?", default="", help="only models and recipes whose name contains this")
+    command.set_defaults(command=_list)
+
+    command = commands.add_parser("run", help="train a recipe")
+    command.set_defaults(command=_run)
+    _add_recipe(command, arguments)
+
+    command = commands.add_parser("plot", help="curves of runs side by side, as a picture")
+    command.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run")
+    command.add_argument("--output", default="runs.png", help="the picture (default: %(default)s)")
+    command.set_defaults(command=_plot)
+
+    command = commands.add_parser("preview", help="every augmentation on images, as a picture")
+    command.add_argument("images", nargs="*", metavar="IMAGE", help="image files; scikit-learn's two if none is given")
+    command.add_argument("--size", type=int, default=96, help="pixels a side that they are scaled to (default: 96)")
+    command.add_argument("--seed", type=int, default=0, help="default: 0")
+    command.add_argument("--output", default="preview.png", help="the picture (default: %(default)s)")
+    command.set_defaults(command=_preview)
+
+    command = commands.add_parser("summary", help="the layers of a model")
+    command.add_argument("model", metavar="MODEL", help="a name that `zoo list` shows")
+    command.add_argument("--classes", type=int, help="default: the builder's")
+    command.add_argument("--input-shape", type=int, nargs=3, metavar="N", help="height, width, channels")
+    command.set_defaults(command=_summary)
+    return parser
+
+
+def _add_recipe(command, arguments):
+    """Give `zoo run RECIPE` the options that the recipe's signature has."""
+    names = list_recipes()
+    command.add_argument("recipe", metavar="RECIPE", help=f"one of {', '.join(names)}; its options: zoo run RECIPE -h")
+    words = [word for word in arguments[1:] if not word.startswith("-")] if arguments[:1] == ["run"] else []
+    if not words:
+        return
+    train = load_recipe(next((word for word in words if word in names), words[0]))
+    command.description = train.__doc__.splitlines()[0]
+    command.add_argument("--demo", action="store_true", help="the experiment demo: small embedded data, a minute")
+    for name, parameter in train.parameters.items():
+        _add_option(command, name, parameter, train.help[name])
+
+
+def _add_option(command, name, parameter, text):
+    from recipes.training.recipe import kinds
+
+    types, literals = kinds(parameter.annotation)
+    flag = f"--{name.replace('_', '-')}"
+    options = {"dest": name, "default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
+    if bool in types:
+        command.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
+    elif literals:
+        command.add_argument(flag, choices=literals, **options)
+    else:
+        kind = next(each for each in types if each is not type(None))
+        command.add_argument(flag, type=kind, metavar=kind.__name__.upper(), **options)
+
+
+def _run(options):
+    arguments = vars(options)
+    train = load_recipe(arguments.pop("recipe"))
+    arguments.pop("command")
+    if arguments.pop("demo"):
+        if arguments.setdefault("experiment", "demo") != "demo":
+            raise ValueError("--demo is the experiment demo: leave out --experiment, or --demo.")
+        check_name("experiment", "demo", train.experiments)
+    record = train(**arguments)
+    if not arguments.get("quiet"):
+        tables.show_record(record)
+
+
+def _list(options):
+    tables.show_models(options.name)
+    tables.show_recipes(options.name)
+
+
+def _plot(options):
+    import pandas
+
+    histories = {}
+    for run in map(pathlib.Path, options.runs):
+        if not (run / "history.csv").is_file():
+            raise ValueError(f"{run} holds no history.csv. Give the folder of a run.")
+        histories[run.name] = pandas.read_csv(run / "history.csv").to_dict("list")
+    plots.save(plots.plot_runs(histories), options.output)
+    print(options.output)
+
+
+def _preview(options):
+    from recipes.reporting.preview import plot_preview
+
+    plots.save(plot_preview(options.images, options.size, options.seed), options.output)
+    print(options.output)
+
+
+def _summary(options):
+    import zoo
+
+    check_name("model", options.model, zoo.list_models())
+    arguments = {"classes": options.classes, "input_shape": options.input_shape}
+    model = getattr(zoo, options.model)(**{name: value for name, value in arguments.items() if value is not None})
+    model.summary(line_length=100)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

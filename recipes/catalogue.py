@@ -1,0 +1,65 @@
+"""The recipes that there are."""
+
+import difflib
+import importlib
+import pkgutil
+
+
+def list_recipes():
+    """Find the recipes: the modules of this package named `<data>_<model>`.
+
+    Returns:
+        A sorted list of names.
+
+    Example:
+
+    >>> "cifar10_davidnet" in list_recipes()
+    True
+    """
+    import recipes
+
+    return sorted(module.name for module in pkgutil.iter_modules(recipes.__path__) if "_" in module.name.strip("_"))
+
+
+def load_recipe(name):
+    """Import a recipe.
+
+    Args:
+        name: str, such as "cifar10_davidnet".
+
+    Returns:
+        Its function `train`.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    Example:
+
+    >>> "final" in load_recipe("cifar10_davidnet").experiments
+    True
+    """
+    check_name("recipe", name, list_recipes())
+    return importlib.import_module(f"recipes.{name}").train
+
+
+def check_name(kind, name, known):
+    """Refuse an unknown name, with the nearest one that is known.
+
+    Args:
+        kind: str. What it names.
+        name: str.
+        known: the known names.
+
+    Raises:
+        ValueError: if `name` is not among them.
+
+    Example:
+
+    >>> check_name("model", "DavidNet", ["DavidNet"])
+    """
+    if name in known:
+        return
+    lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.5)
+    hint = f"Did you mean {lower[near[0]]!r}?" if near else f"Expected one of: {', '.join(known)}."
+    raise ValueError(f"Unknown {kind}: {name!r}. {hint}")

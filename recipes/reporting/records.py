@@ -1,0 +1,114 @@
+"""Records of runs: what was asked, on what, and what came out."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import tempfile
+
+_IN_MEMORY = ("model", "history", "folder")
+
+
+@dataclasses.dataclass
+class Record:
+    """What a run leaves as `record.json`, and a recipe returns.
+
+    The fields from `recipe` to `metrics` are those of the file. `model` (a `keras.Model`), `history`
+    (dict of metric to a list with a value for each epoch) and `folder` are there after a call from
+    Python only.
+
+    Example:
+
+    >>> Record(recipe="cifar10_davidnet", experiment="ours").recipe
+    'cifar10_davidnet'
+    """
+
+    recipe: str
+    experiment: str
+    documented: str = ""
+    arguments: dict = dataclasses.field(default_factory=dict)
+    seed: int = 0
+    precision: str = ""
+    jit_compile: bool = False
+    date: str = ""
+    device: str = ""
+    versions: dict = dataclasses.field(default_factory=dict)
+    data: dict = dataclasses.field(default_factory=dict)
+    parameters: int = 0
+    epochs: int = 0
+    seconds: dict = dataclasses.field(default_factory=dict)
+    images_per_second: float = 0.0
+    metrics: dict = dataclasses.field(default_factory=dict)
+    model: object = dataclasses.field(default=None, repr=False)
+    history: dict = dataclasses.field(default=None, repr=False)
+    folder: pathlib.Path = None
+
+    def to_dict(self):
+        """The fields of the file.
+
+        Returns:
+            dict.
+        """
+        fields = (field.name for field in dataclasses.fields(self))
+        return {name: getattr(self, name) for name in fields if name not in _IN_MEMORY}
+
+    def write(self, path):
+        """Write the file, whole or not at all.
+
+        Args:
+            path: a `pathlib.Path`.
+        """
+        text = json.dumps(self.to_dict(), indent=2) + "\n"
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".record", delete=False) as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        written = pathlib.Path(file.name)
+        written.chmod(0o644)  # temporary files are private
+        written.replace(path)
+
+
+def read_record(path):
+    """Read a record.
+
+    Args:
+        path: of the file, or of the folder of a run.
+
+    Returns:
+        A `Record`, without model and history.
+
+    Raises:
+        ValueError: if there is no record, or the file is none.
+
+    Example:
+
+    >>> len(measured()) == len([read_record(path) for path in results()])
+    True
+    """
+    path = pathlib.Path(path)
+    path = path / "record.json" if path.is_dir() else path
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist. Give the folder of a finished run.")
+    try:
+        fields = json.loads(path.read_text())
+        return Record(**{name: value for name, value in fields.items() if name not in _IN_MEMORY})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no record of a run ({error}).") from error
+
+
+def results():
+    """The records that the package carries.
+
+    Returns:
+        A sorted list of paths.
+    """
+    return sorted((pathlib.Path(__file__).parents[1] / "results").glob("*.json"))
+
+
+def measured():
+    """Read the records that the package carries.
+
+    Returns:
+        A list of `Record`.
+    """
+    return [read_record(path) for path in results()]

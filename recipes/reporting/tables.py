@@ -1,0 +1,97 @@
+"""Tables on the terminal: models, recipes with their figures, one run."""
+
+import statistics
+
+import rich.console
+import rich.table
+
+from recipes.catalogue import list_recipes
+from recipes.catalogue import load_recipe
+from recipes.reporting.records import measured
+
+
+def show_models(contains=""):
+    """Print the models with their parameters.
+
+    Args:
+        contains: str. Only names that contain it. Defaults to "", all.
+    """
+    import zoo
+
+    table = rich.table.Table("model", rich.table.Column("parameters", justify="right"), "input", title="Models")
+    for name in zoo.list_models(contains):
+        model = getattr(zoo, name)()
+        table.add_row(name, f"{model.count_params():,}", " x ".join(map(str, model.input_shape[1:])))
+    if table.rows:
+        _console().print(table)
+
+
+def show_recipes(contains=""):
+    """Print the recipes, their experiments, and the figures that were documented and measured.
+
+    Args:
+        contains: str. Only names of recipes that contain it. Defaults to "", all.
+    """
+    records = measured()
+    for recipe in list_recipes():
+        if contains.lower() not in recipe.lower():
+            continue
+        train = load_recipe(recipe)
+        table = rich.table.Table("experiment", "documented", "measured here", title=f"Recipe {recipe}", show_lines=True)
+        for name, experiment in train.experiments.items():
+            own = [record for record in records if (record.recipe, record.experiment) == (recipe, name)]
+            default = name == train.parameters["experiment"].default
+            documented = "\n".join(filter(None, (experiment.documented or "-", experiment.note)))
+            table.add_row(name + (" (default)" if default else ""), documented, "\n".join(summarize(own)) or "-")
+        _console().print(table)
+
+
+def summarize(records):
+    """One line for each group of runs that differ in nothing but their seed.
+
+    Args:
+        records: list of `Record`, of one experiment.
+
+    Returns:
+        A list of str: mean and spread of the final validation accuracy, number of runs, epochs,
+        data, seconds, device, date.
+
+    Example:
+
+    >>> summarize([])
+    []
+    """
+    groups = {}
+    for record in records:
+        key = (record.data["name"], record.epochs, record.precision, record.device, record.versions["backend"])
+        groups.setdefault((*key, str(record.arguments)), []).append(record)
+    return [_line(*key[:-1], group) for key, group in groups.items()]
+
+
+def show_record(record):
+    """Print what a run came to.
+
+    Args:
+        record: a `Record`.
+    """
+    console = _console()
+    final = "  ".join(f"{name} {value:.4g}" for name, value in record.metrics["final"].items())
+    seconds = "  ".join(f"{name} {value:.1f}" for name, value in record.seconds.items())
+    console.print(f"final:   {final}", soft_wrap=True)
+    console.print(f"seconds: {seconds}  ({record.images_per_second:.0f} images/s)", soft_wrap=True)
+    console.print(f"folder:  {record.folder}", soft_wrap=True)
+
+
+def _line(data, epochs, precision, device, backend, group):
+    accuracies = [100 * record.metrics["final"]["val_accuracy"] for record in group]
+    spread = f" +- {statistics.stdev(accuracies):.2f}" if len(group) > 1 else ""
+    seconds = statistics.mean(record.seconds["total"] for record in group)
+    date = max(record.date for record in group)[:10]
+    return (
+        f"{statistics.mean(accuracies):.2f}%{spread} (n={len(group)}), {data}, {epochs} epochs, {seconds:.0f} s, "
+        f"{precision}, {backend}, {device}, {date}"
+    )
+
+
+def _console():
+    return rich.console.Console(highlight=False)

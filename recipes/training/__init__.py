@@ -1,0 +1,1 @@
+"""What recipes train with: the session, the run and its record, optimizers, progress."""

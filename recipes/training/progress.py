@@ -1,0 +1,63 @@
+"""Progress of a training: a bar with the time left on a terminal, a line for each epoch elsewhere."""
+
+import keras
+import rich.console
+import rich.progress
+
+
+class Progress(keras.callbacks.Callback):
+    """Show the progress of `fit`.
+
+    Args:
+        epochs: int.
+        steps_per_epoch: int.
+        quiet: bool. Whether to show nothing. Defaults to False.
+
+    Example:
+
+    >>> callbacks = [Progress(epochs=2, steps_per_epoch=10)]
+    """
+
+    def __init__(self, epochs, steps_per_epoch, quiet=False):
+        super().__init__()
+        self.epochs = epochs
+        self.steps_per_epoch = steps_per_epoch
+        self.console = rich.console.Console(quiet=quiet, highlight=False)
+        self.bar = None
+
+    def on_train_begin(self, logs=None):
+        if self.console.is_terminal and not self.console.quiet:
+            self.bar = rich.progress.Progress(
+                rich.progress.TextColumn("{task.description}"),
+                rich.progress.BarColumn(),
+                rich.progress.TaskProgressColumn(),
+                rich.progress.TimeElapsedColumn(),
+                rich.progress.TextColumn("left"),
+                rich.progress.TimeRemainingColumn(),
+                console=self.console,
+                refresh_per_second=2,
+                speed_estimate_period=600,
+            )
+            self.task = self.bar.add_task(f"epoch 1/{self.epochs}", total=self.epochs * self.steps_per_epoch)
+            self.bar.start()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.bar:
+            self.bar.update(self.task, description=f"epoch {epoch + 1}/{self.epochs}")
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.bar:
+            self.bar.advance(self.task)
+
+    def on_epoch_end(self, epoch, logs=None):
+        figures = "  ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
+        self.console.print(f"epoch {epoch + 1}/{self.epochs}  {figures}", soft_wrap=True)
+
+    def on_train_end(self, logs=None):
+        self.stop()
+
+    def stop(self):
+        """Give the terminal back."""
+        if self.bar:
+            self.bar.stop()
+            self.bar = None

@@ -1,0 +1,173 @@
+"""What makes a function a recipe: named experiments, checked arguments, a run around it."""
+
+import dataclasses
+import functools
+import inspect
+import types
+import typing
+
+from recipes.catalogue import check_name
+from recipes.training.run import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One documented experiment: what it sets, and what was documented of it.
+
+    Args:
+        arguments: dict. The arguments of the recipe that it sets.
+        documented: str. The figure that its source states; "" if it states none. Defaults to "".
+        note: str. What it is, and what its source leaves open. Defaults to "".
+
+    Example:
+
+    >>> Experiment({"epochs": 20}, "94.1%").arguments
+    {'epochs': 20}
+    """
+
+    arguments: dict
+    documented: str = ""
+    note: str = ""
+
+
+def _settings(
+    seed: int = 0,
+    precision: typing.Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto",
+    jit_compile: bool | None = None,
+    runs: str = "runs",
+    quiet: bool = False,
+):
+    """What every recipe takes.
+
+    Args:
+        seed: int. Of every random draw. Defaults to 0.
+        precision: one of "auto", "float32", "mixed_bfloat16", "mixed_float16". "auto" is bfloat16
+            where the hardware has it, else float16 on an accelerator, else float32. Defaults to "auto".
+        jit_compile: bool, whether to compile with XLA, or None to choose by device. Defaults to None.
+        runs: str. Folder in which the folder of the run is made. Defaults to "runs".
+        quiet: bool. Whether to show no progress. Defaults to False.
+    """
+
+
+def recipe(experiments, default):
+    """Make a recipe of a function `train(run, *, ...) -> run.finish(...)`.
+
+    What is called takes the name of an experiment and any of the function's keyword arguments, and
+    the settings that every recipe takes. What is given goes before what the experiment sets, and
+    that before the defaults of the signature.
+
+    Args:
+        experiments: dict of name to `Experiment`.
+        default: str. The experiment that runs where none is named.
+
+    Returns:
+        A decorator. The decorated function has `experiments`, `parameters` (name to
+        `inspect.Parameter`) and `help` (name to text).
+
+    Raises:
+        ValueError: from the decorated function, for unknown names and arguments of the wrong kind.
+
+    Example:
+
+    >>> @recipe({"short": Experiment({"epochs": 1})}, default="short")
+    ... def train(run, *, epochs: int = 20):
+    ...     "Args: none."
+    >>> list(train.parameters)[:2]
+    ['experiment', 'epochs']
+    """
+
+    def decorate(function):
+        own = list(inspect.signature(function).parameters.values())[1:]
+        shared = list(inspect.signature(_settings).parameters.values())
+        choice = inspect.Parameter(
+            "experiment", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=str
+        )
+        keyword_only = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own + shared]
+        parameters = {each.name: each for each in [choice, *keyword_only]}
+
+        @functools.wraps(function)
+        def train(experiment=default, **given):
+            arguments = resolve(train, experiment, given)
+            settings = {each.name: arguments.pop(each.name) for each in shared}
+            with Run(function.__module__.rpartition(".")[2], experiment, arguments, experiments, **settings) as run:
+                function(run, **arguments)
+            return run.record
+
+        train.experiments = experiments
+        train.parameters = parameters
+        train.help = {"experiment": f"one of {', '.join(experiments)}", **_help(function), **_help(_settings)}
+        train.__signature__ = inspect.Signature(list(parameters.values()))
+        return train
+
+    return decorate
+
+
+def resolve(train, experiment, given):
+    """The arguments of a run.
+
+    Args:
+        train: a recipe.
+        experiment: str.
+        given: dict. Arguments that the caller gave.
+
+    Returns:
+        dict of every argument but `experiment`.
+
+    Raises:
+        ValueError: for unknown names and arguments of the wrong kind.
+    """
+    check_name("experiment", experiment, train.experiments)
+    for name in given:
+        check_name("argument", name, train.parameters)
+    defaults = {name: each.default for name, each in train.parameters.items() if name != "experiment"}
+    arguments = {**defaults, **train.experiments[experiment].arguments, **given}
+    return {name: _checked(name, arguments[name], train.parameters[name].annotation) for name in defaults}
+
+
+def kinds(annotation):
+    """The types and the literal values that an annotation allows.
+
+    Args:
+        annotation: a type, a `typing.Literal`, or a union of them.
+
+    Returns:
+        `(types, literals)`, two tuples.
+
+    Example:
+
+    >>> kinds(str | None)
+    ((<class 'str'>, <class 'NoneType'>), ())
+    """
+    if typing.get_origin(annotation) is typing.Literal:
+        return (), typing.get_args(annotation)
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        parts = [kinds(part) for part in typing.get_args(annotation)]
+        return sum((part[0] for part in parts), ()), sum((part[1] for part in parts), ())
+    return (annotation,), ()
+
+
+def _checked(name, value, annotation):
+    allowed, literals = kinds(annotation)
+    if literals and value in literals:
+        return value
+    if float in allowed and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not any(type(value) is each for each in allowed):
+        expected = [repr(each) for each in literals] + [each.__name__.replace("NoneType", "None") for each in allowed]
+        raise ValueError(f"`{name}` must be {' or '.join(expected)}. Received: {name}={value!r}")
+    if isinstance(value, float) and value != value:
+        raise ValueError(f"`{name}` must be a number. Received: {name}=nan")
+    return value
+
+
+def _help(function):
+    """The descriptions of arguments in a docstring, by name."""
+    section = inspect.getdoc(function).partition("Args:\n")[2].partition("\n\n")[0]
+    texts = {}
+    for line in section.splitlines():
+        if line.startswith("    ") and not line.startswith("     "):
+            name, _, text = line.strip().partition(": ")
+            texts[name] = text
+        elif texts:
+            texts[name] += " " + line.strip()
+    return texts

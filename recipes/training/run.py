@@ -1,0 +1,148 @@
+"""One run of a recipe: its settings, its folder, its record."""
+
+import contextlib
+import datetime
+import importlib.metadata
+import pathlib
+import platform
+
+import keras
+
+from recipes.callbacks import LearningRateLogger
+from recipes.reporting import plots
+from recipes.reporting.records import Record
+from recipes.training import session
+from recipes.training.clock import Clock
+from recipes.training.progress import Progress
+
+
+class Run:
+    """The settings of a training while it lasts, and the folder that it leaves.
+
+    A context manager: inside, seeds and dtype policy are set; afterwards they are as they were.
+    The folder is made when training begins, and a run that has finished has a `record.json` in it.
+
+    Args:
+        recipe: str.
+        experiment: str.
+        arguments: dict. The hyperparameters.
+        experiments: dict of name to `Experiment`.
+        seed: int.
+        precision: str.
+        jit_compile: bool or None.
+        runs: str. Folder in which the folder of this run is made.
+        quiet: bool.
+    """
+
+    def __init__(self, recipe, experiment, arguments, experiments, seed, precision, jit_compile, runs, quiet):
+        self.clock = Clock()
+        self.seed = seed
+        self.quiet = quiet
+        self.policy = session.choose_policy(precision)
+        self.jit_compile = session.choose_jit_compile(jit_compile)
+        self.runs = pathlib.Path(runs)
+        self.folder = None
+        self.record = Record(
+            recipe=recipe,
+            experiment=experiment,
+            documented=experiments[experiment].documented,
+            arguments=arguments,
+            seed=seed,
+            precision=self.policy,
+            jit_compile=self.jit_compile,
+            date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            device=session.describe_device(),
+            versions=_versions(),
+        )
+
+    def __enter__(self):
+        self._stack = contextlib.ExitStack()
+        self._stack.enter_context(session.session(self.seed, self.policy))
+        return self
+
+    def __exit__(self, *error):
+        for callback in getattr(self, "_callbacks", ()):
+            if isinstance(callback, Progress):
+                callback.stop()  # an error must not leave the terminal without a cursor
+        self._stack.close()
+
+    def callbacks(self, epochs, steps_per_epoch):
+        """Make the folder, and what every run gives to `fit`.
+
+        Args:
+            epochs: int.
+            steps_per_epoch: int.
+
+        Returns:
+            A list of callbacks: learning rate into the history, history into `history.csv`,
+            seconds, progress.
+        """
+        self.folder = self._make_folder()
+        self._callbacks = [
+            self.clock,
+            LearningRateLogger(),
+            keras.callbacks.CSVLogger(str(self.folder / "history.csv")),
+            Progress(epochs, steps_per_epoch, self.quiet),
+        ]
+        return self._callbacks
+
+    def finish(self, model, history, dataset, learning_rates, samples, metrics=None):
+        """Write the folder: the model, pictures, and last the record.
+
+        Args:
+            model: the trained `keras.Model`.
+            history: the `keras.callbacks.History` of `fit`.
+            dataset: a `recipes.data.dataset.Dataset`.
+            learning_rates: list of floats, one for each step.
+            samples: `(images, titles)` as the model was shown them.
+            metrics: dict of name to float. Further final figures. Defaults to None.
+
+        Returns:
+            The `Record`, with model and history.
+        """
+        record = self.record
+        record.model, record.history, record.folder = model, history.history, self.folder
+        record.parameters = model.count_params()
+        record.data = dataset.describe()
+        record.epochs = len(history.epoch)
+        final = {name: float(values[-1]) for name, values in record.history.items()}
+        best = max(range(record.epochs), key=record.history["val_accuracy"].__getitem__)
+        record.metrics = {
+            "final": {**final, **(metrics or {})},
+            "best": {"epoch": best + 1, "val_accuracy": float(record.history["val_accuracy"][best])},
+        }
+        model.save(self.folder / "model.keras")
+        plots.save(plots.plot_history(record.history), self.folder / "curves.png")
+        plots.save(plots.plot_learning_rate(learning_rates, record.epochs), self.folder / "learning_rate.png")
+        plots.save(plots.plot_images(*samples), self.folder / "samples.png")
+        images = record.arguments["batch_size"] * history.params["steps"] * record.epochs
+        record.seconds = {name: round(value, 2) for name, value in self.clock.seconds.items()}
+        record.seconds["total"] = round(self.clock.total, 2)
+        record.images_per_second = round(images / self.clock.seconds["train"], 1)
+        record.write(self.folder / "record.json")
+        return record
+
+    def _make_folder(self):
+        time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        name = f"{self.record.recipe}-{self.record.experiment}-seed{self.seed}-{time}"
+        for attempt in range(1000):
+            folder = self.runs / (name + (f"-{attempt}" if attempt else ""))
+            try:
+                folder.mkdir(parents=True)
+                return folder
+            except FileExistsError as error:
+                if not folder.is_dir():  # a parent is a file
+                    raise ValueError(f"`runs` must be a folder. Received: runs={str(self.runs)!r}") from error
+            except OSError as error:
+                raise ValueError(f"Cannot make {folder}: {error.strerror}. Give another folder as `runs`.") from error
+        raise ValueError(f"{self.runs} holds too many runs of this second. Received: runs={str(self.runs)!r}")
+
+
+def _versions():
+    backend = keras.backend.backend()
+    packages = ["keras", backend, "numpy", "keras-zoo"]
+    versions = {"python": platform.python_version(), "backend": backend}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
