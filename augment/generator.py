@@ -12,6 +12,7 @@ from augment import draws
 from augment.erasing import RandomErasing
 from augment.operation import Operation
 from augment.operation import transform
+from augment.operation import try_operations
 
 
 class EpochGenerator(keras.utils.PyDataset):
@@ -163,6 +164,8 @@ class ArrayGenerator(EpochGenerator):
         self.labels = labels
         self.training = training
         self.operations = [_as_operation(operation) for operation in operations]
+        draws.check_seed(seed)
+        try_operations(self.operations, images, labels)
         super().__init__(len(images), batch_size, seed, shuffle and training, drop_remainder, workers)
 
     def load(self, epoch, index):

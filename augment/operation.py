@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 import keras
+import numpy as np
 
 from augment import arrays
 from augment import draws
@@ -161,6 +162,22 @@ def check_operations(operations):
                 f"Received: {operation!r}"
             )
     return list(operations)
+
+
+def try_operations(operations, images, labels=None):
+    """Apply operations to the first sample, so that what does not fit is found at once.
+
+    Args:
+        operations: list of `Operation`.
+        images: array `(samples, height, width, channels)`.
+        labels: array `(samples, ...)`, or None. Defaults to None.
+
+    Raises:
+        ValueError: if an operation does not fit the images or labels.
+    """
+    first = slice(0, 1)
+    index = np.zeros(1, "int32")
+    transform(operations, np.asarray(images[first]), None if labels is None else np.asarray(labels[first]), index=index)
 
 
 def register(operation):

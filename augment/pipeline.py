@@ -4,6 +4,7 @@ from augment import draws
 from augment.generator import check_arrays
 from augment.operation import check_operations
 from augment.operation import transform
+from augment.operation import try_operations
 
 _ENDLESS = 2**31 - 1  # epochs
 
@@ -63,6 +64,7 @@ def pipeline(
     steps = check_arrays(images, labels, batch_size, drop_remainder)
     operations = check_operations(operations)
     draws.check_seed(seed)
+    try_operations(operations, images, labels)
     if not training:
         epochs, shuffle = initial_epoch + 1, False
     with tf.device("cpu"):

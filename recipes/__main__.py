@@ -26,7 +26,7 @@ def main(arguments=None):
     >>> main(["run", "cifar10_davidnt"])
     2
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets with errors about absent GPUs
     try:
         options = _parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
         options.command(options)

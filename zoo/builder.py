@@ -44,6 +44,27 @@ def check_arguments(*, input_shape, default_side, least_side, pooling, classes, 
     return tuple(input_shape)
 
 
+def get_initializer(name, identifier):
+    """Look up an initializer.
+
+    Args:
+        name: str. Name of the argument that it is for.
+        identifier: what `keras.initializers.get` takes.
+
+    Returns:
+        A `keras.initializers.Initializer`.
+
+    Raises:
+        ValueError: if Keras does not know it.
+    """
+    try:
+        return keras.initializers.get(identifier)
+    except ValueError as error:
+        raise ValueError(
+            f'`{name}` must be a Keras initializer, such as "glorot_uniform". Received: {name}={identifier!r}'
+        ) from error
+
+
 def finish(inputs, outputs, include_top, pooling, weights, name):
     """Pool the features where asked, wrap them in a model, and load weights.
 

@@ -4,6 +4,7 @@ import keras
 
 from zoo.builder import check_arguments
 from zoo.builder import finish
+from zoo.builder import get_initializer
 from zoo.normalization import BatchNormalization
 
 POOL_POSITIONS = ("after_activation", "before_activation", "before_normalization")
@@ -79,7 +80,7 @@ def DavidNet(
         raise ValueError(f"`pool_position` must be one of {POOL_POSITIONS}. Received: pool_position={pool_position!r}")
     if kernel_initializer is None:
         kernel_initializer = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
-    initializer = keras.initializers.get(kernel_initializer)
+    initializer = get_initializer("kernel_initializer", kernel_initializer)
 
     def unit(x, filters, name, pool=False):
         """Convolution, batch normalisation, ReLU, and a maximum over 2x2 somewhere among them."""

@@ -74,7 +74,8 @@ def plot_runs(histories, metrics=("val_loss", "val_accuracy")):
         for number, (name, history) in enumerate(histories.items()):
             if metric in history:
                 _curve(axes, history[metric], name, f"C{number}")
-        _finish(axes, metric.replace("val_", "validation "))
+        _finish(axes, metric.replace("val_", "validation "), legend=False)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center")
     return figure
 
 
@@ -113,8 +114,14 @@ def save(figure, path):
     Args:
         figure: a `matplotlib.figure.Figure`.
         path: of the file; its ending says the format.
+
+    Raises:
+        ValueError: if the file cannot be written, or the format is unknown.
     """
-    figure.savefig(path, dpi=120)
+    try:
+        figure.savefig(path, dpi=120)
+    except OSError as error:
+        raise ValueError(f"Cannot write {path}: {error.strerror}.") from error
 
 
 def _figure(width, height):

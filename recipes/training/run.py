@@ -46,7 +46,7 @@ class Run:
             recipe=recipe,
             experiment=experiment,
             documented=experiments[experiment].documented,
-            arguments=arguments,
+            arguments={name: _without_folders(name, value) for name, value in arguments.items()},
             seed=seed,
             precision=self.policy,
             jit_compile=self.jit_compile,
@@ -136,6 +136,11 @@ class Run:
             except OSError as error:
                 raise ValueError(f"Cannot make {folder}: {error.strerror}. Give another folder as `runs`.") from error
         raise ValueError(f"{self.runs} holds too many runs of this second. Received: runs={str(self.runs)!r}")
+
+
+def _without_folders(name, value):
+    """Records travel: of a path they keep the last part alone."""
+    return pathlib.Path(value).name if name.endswith("_dir") and value else value
 
 
 def _versions():

@@ -1,0 +1,73 @@
+"""What the documentation shows runs, and every public name is documented."""
+
+import doctest
+import importlib
+import inspect
+import pathlib
+import pkgutil
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def modules():
+    names = ["zoo", "augment", "recipes"]
+    for package in list(names):
+        walked = pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}.")
+        names += [module.name for module in walked]
+    return names
+
+
+def public_objects():
+    for name in modules():
+        module = importlib.import_module(name)
+        for key, value in vars(module).items():
+            own = getattr(value, "__module__", None) == name and (inspect.isfunction(value) or inspect.isclass(value))
+            if own and not key.startswith("_"):
+                yield pytest.param(value, id=f"{name}.{key}")
+
+
+@pytest.mark.parametrize("name", modules())
+def test_examples_run_as_shown(name, backend, capsys):
+    if name == "augment.pipeline":
+        pytest.importorskip("tensorflow")
+    with capsys.disabled():
+        results = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert results.failed == 0
+
+
+@pytest.mark.parametrize("value", public_objects())
+def test_public_names_have_docstrings_in_keras_order(value):
+    text = inspect.getdoc(value)
+    assert text, f"{value} has no docstring"
+    assert text.splitlines()[0].endswith((".", ":")), "one line that says what it is"
+    order = ("Args:", "Call arguments:", "Returns:", "Raises:", "Example:", "Reference:")
+    places = [text.index(heading) for heading in order if heading in text]
+    assert places == sorted(places), "the sections stand in Keras's order"
+    signature = inspect.signature(value)
+    named = [each for each in signature.parameters.values() if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
+    named = [each.name for each in named if each.name not in ("self", "run", "args", "kwargs")]
+    if inspect.isfunction(value) or value.__init__ is not object.__init__:
+        for name in named if "Args:" in text else []:
+            assert f"{name}:" in text or f"{name} " in text, f"argument {name} is not described"
+        assert "Args:" in text or not named, "arguments are described"
+
+
+def test_the_notebook_runs(tmp_path):
+    nbclient = pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat")
+    for path in sorted((ROOT / "examples").glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        assert not any(cell.get("outputs") for cell in notebook.cells), f"{path} carries outputs"
+        nbclient.NotebookClient(notebook, timeout=900, resources={"metadata": {"path": tmp_path}}).execute()
+
+
+def test_the_readme_shows_what_there_is():
+    text = (ROOT / "README.md").read_text()
+    assert "python -m pip install . && zoo run cifar10_davidnet --demo" in text
+    assert "python -m pip install '.[test]' && python -m pytest" in text
+    blocks = text.split("```python\n")[1:]
+    assert blocks
+    for block in blocks:
+        compile(block.partition("```")[0], "README.md", "exec")

@@ -1,0 +1,242 @@
+"""Recipes through their real code, on a little real data."""
+
+import ast
+import inspect
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from recipes.catalogue import list_recipes
+from recipes.catalogue import load_recipe
+from recipes.cifar10_davidnet import EXPERIMENTS
+from recipes.cifar10_davidnet import _learning_rate
+from recipes.cifar10_davidnet import train
+from recipes.reporting.records import measured
+from recipes.reporting.records import read_record
+from recipes.reporting.records import results
+from recipes.training import session
+from recipes.training.evaluation import flip_accuracy
+from recipes.training.optimizers import SGD
+from recipes.training.recipe import resolve
+
+SHORT = {"data": "digits", "epochs": 2, "batch_size": 80, "warmup_epochs": 1.0, "quiet": True}
+
+
+def all_experiments():
+    return [(recipe, name) for recipe in list_recipes() for name in load_recipe(recipe).experiments]
+
+
+@pytest.mark.parametrize(("recipe", "name"), all_experiments())
+def test_every_experiment_sets_arguments_that_exist_and_fit(recipe, name):
+    train = load_recipe(recipe)
+    arguments = resolve(train, name, {})
+    assert set(train.experiments[name].arguments) <= set(arguments)
+    for argument, parameter in train.parameters.items():
+        assert parameter.annotation is not inspect.Parameter.empty
+        documented = train.help[argument].rpartition("Defaults to ")[2].rstrip(".")
+        assert argument == "experiment" or ast.literal_eval(documented) == parameter.default
+
+
+def test_the_documented_final_run_is_stated():
+    assert "94.1%" in EXPERIMENTS["final"].documented
+    assert "416 s" in EXPERIMENTS["final"].documented
+    arguments = resolve(train, "final", {})
+    assert (arguments["epochs"], arguments["batch_size"]) == (20, 512)
+
+
+def schedule_of(name, steps=97):
+    arguments = resolve(train, name, {})
+    names = list(inspect.signature(_learning_rate).parameters)[:-1]
+    return _learning_rate(*(arguments[name] for name in names), steps), arguments
+
+
+def test_dawn_has_the_published_learning_rates():
+    schedule, _ = schedule_of("dawn")
+    rates = [float(schedule(step)) for step in range(24 * 97)]
+    expected = np.interp((np.arange(24 * 97) + 1) / 97, [0, 5, 24], [0, 0.4, 0])
+    np.testing.assert_allclose(rates, expected, atol=1e-6)
+
+
+def test_two_slopes_have_the_documented_slopes():
+    schedule, _ = schedule_of("lr_two_slopes")
+    rates = np.array([float(schedule(epoch * 97 - 1)) for epoch in range(21)])
+    np.testing.assert_allclose(np.diff(rates)[:4], 0.1068, atol=1e-6)
+    np.testing.assert_allclose(np.diff(rates)[4:], -0.01059, atol=1e-6)
+
+
+def test_the_sine_trial_has_the_documented_function():
+    schedule, arguments = schedule_of("lr_sine")
+    half = 4 * 97
+    for cycle in (1, 2):
+        height = 0.5 * (1 + np.sin(cycle * np.pi / 2.5))
+        expected = arguments["base_lr"] + (arguments["peak_lr"] - arguments["base_lr"]) * height
+        assert float(schedule((2 * cycle - 1) * half)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["demo", "ours", "final", "mixup", "crop_before_pad", "lr_sine", "lr_decay"])
+def test_experiments_run(few_digits, tmp_path, name):
+    record = train(name, **SHORT, runs=str(tmp_path))
+    assert len(record.history["val_accuracy"]) == 2
+    assert np.isfinite(record.history["loss"]).all()
+    assert record.experiment == name
+
+
+def test_the_same_seed_gives_the_same_history_and_weights(few_digits, tmp_path):
+    arguments = {**SHORT, "mixup": 0.2, "dropout": 0.1, "erasing": 0.5, "runs": str(tmp_path)}
+    first, again = (train("demo", seed=3, **arguments) for _ in range(2))
+    assert first.history == again.history
+    for weight, other in zip(first.model.get_weights(), again.model.get_weights()):
+        np.testing.assert_array_equal(weight, other)
+    assert train("demo", seed=4, **arguments).history != first.history
+
+
+def test_a_run_leaves_a_folder_that_says_everything(few_digits, tmp_path, backend):
+    before = keras.config.dtype_policy().name
+    record = train("demo", **SHORT, runs=str(tmp_path), precision="float32", seed=5, test_time_flip=True)
+    assert keras.config.dtype_policy().name == before
+    files = {path.name for path in record.folder.iterdir()}
+    assert files == {"record.json", "history.csv", "model.keras", "curves.png", "learning_rate.png", "samples.png"}
+    written = json.loads((record.folder / "record.json").read_text())
+    assert written == read_record(record.folder).to_dict() == record.to_dict()
+    assert (written["recipe"], written["experiment"], written["seed"]) == ("cifar10_davidnet", "demo", 5)
+    assert written["precision"] == "float32"
+    assert written["versions"]["backend"] == backend
+    assert written["versions"]["keras"] == keras.__version__
+    assert written["data"]["sha256"] == few_digits.describe()["sha256"]
+    assert set(written["arguments"]) == set(resolve(train, "demo", {})) - {
+        *("seed", "precision", "jit_compile", "runs", "quiet")
+    }
+    parts = written["seconds"]
+    assert set(parts) == {"setup", "compile", "train", "evaluate", "total"}
+    assert 0 < sum(value for name, value in parts.items() if name != "total") <= parts["total"] + 0.1
+    assert written["metrics"]["final"]["val_accuracy"] == record.history["val_accuracy"][-1]
+    assert written["metrics"]["best"]["val_accuracy"] == max(record.history["val_accuracy"])
+    assert len(record.history["learning_rate"]) == 2
+    rows = (record.folder / "history.csv").read_text().splitlines()
+    assert len(rows) == 3
+    assert "learning_rate" in rows[0]
+    images = few_digits.validation_images[:8].astype("float32")
+    expected = keras.ops.convert_to_numpy(record.model(images))
+    loaded = keras.models.load_model(record.folder / "model.keras")
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(loaded(images)), expected, atol=1e-5)
+
+
+def test_two_runs_at_once_have_two_folders(few_digits, tmp_path):
+    first, second = (train("demo", **{**SHORT, "epochs": 2}, runs=str(tmp_path)) for _ in range(2))
+    assert first.folder != second.folder
+
+
+def test_routes_give_the_same_training(few_digits, tmp_path, backend):
+    """Pixels are the same on both routes, so the first loss is, too; rounding grows afterwards."""
+    if backend != "tensorflow":
+        pytest.importorskip("tensorflow")
+    arguments = {**SHORT, "runs": str(tmp_path), "precision": "float32"}
+    losses = [train("demo", **arguments, pipeline=route).history["loss"] for route in ("tf.data", "numpy")]
+    np.testing.assert_allclose(losses[0][0], losses[1][0], rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"experiment": "finale"}, "experiment: 'finale'. Did you mean 'final'"),
+        ({"epoch": 3}, "argument: 'epoch'. Did you mean 'epochs'"),
+        ({"epochs": 0}, "`epochs`.*epochs=0"),
+        ({"epochs": 2.5}, "`epochs` must be int.*2.5"),
+        ({"epochs": True}, "`epochs` must be int.*True"),
+        ({"batch_size": 0}, "`batch_size`.*0"),
+        ({"batch_size": 10_000}, "`batch_size`.*160.*10000"),
+        ({"peak_lr": "fast"}, "`peak_lr` must be float.*'fast'"),
+        ({"peak_lr": float("nan")}, "`peak_lr`.*nan"),
+        ({"schedule": "cosine"}, "`schedule` must be 'piecewise' or.*'cosine'"),
+        ({"warmup_epochs": 9.0}, "`warmup_epochs`.*9"),
+        ({"data": "mnist"}, "`data` must be 'cifar10' or 'digits'.*'mnist'"),
+        ({"data": "cifar10", "data_dir": "nowhere"}, "`data_dir`.*nowhere"),
+        ({"precision": "half"}, "`precision` must be.*'half'"),
+        ({"cutout": 40}, "Cutout.*does not fit"),
+        ({"mixup": -1.0}, "`alpha`.*-1"),
+        ({"augmenter": "imgaug", "pipeline": "tf.data"}, "imgaug.*numpy"),
+        ({"kernel_initializer": "gloriot"}, "`kernel_initializer`.*gloriot"),
+        ({"seed": 2**70}, "`seed`.*64 bits"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_written(few_digits, tmp_path, arguments, message):
+    arguments = {"experiment": "demo", **SHORT, "runs": str(tmp_path / "runs"), **arguments}
+    with pytest.raises(ValueError, match=message):
+        train(**arguments)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unwritable_folder_is_named(few_digits, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(ValueError, match="file"):
+        train("demo", **SHORT, runs=str(tmp_path / "file"))
+
+
+def test_session_restores_what_it_sets():
+    before = keras.config.dtype_policy().name, np.random.get_state()[1].tolist()
+    with pytest.raises(RuntimeError), session.session(7, "mixed_bfloat16"):
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+        raise RuntimeError
+    assert (keras.config.dtype_policy().name, np.random.get_state()[1].tolist()) == before
+
+
+def test_precision_is_chosen_by_device(monkeypatch):
+    monkeypatch.setattr(session, "_accelerator", lambda: None)
+    monkeypatch.setattr(session, "_cpu_flags", lambda: ["avx512_bf16"])
+    assert session.choose_policy("auto") == "mixed_bfloat16"
+    monkeypatch.setattr(session, "_cpu_flags", lambda: ["avx2"])
+    assert session.choose_policy("auto") == "float32"
+    assert session.choose_policy("mixed_float16") == "mixed_float16"
+    monkeypatch.setattr(session, "_accelerator", lambda: "an old GPU")
+    monkeypatch.setattr(session, "_has_bfloat16", lambda: False)
+    assert session.choose_policy("auto") == "mixed_float16"
+
+
+def test_compilation_is_chosen_by_device(monkeypatch, backend):
+    monkeypatch.setattr(session, "_accelerator", lambda: None)
+    assert session.choose_jit_compile(None) == (backend == "jax")
+    assert session.choose_jit_compile(True) is True
+    monkeypatch.setattr(session, "_accelerator", lambda: "a GPU")
+    assert session.choose_jit_compile(None) == (backend != "torch")
+
+
+def test_coupled_l2_is_that_of_torch():
+    """Step by step torch.optim.SGD, at a constant learning rate, where the two forms of Nesterov agree."""
+    torch = pytest.importorskip("torch")
+    start, target = np.random.default_rng(0).normal(size=(2, 5, 1)).astype("float32")
+    parameter = torch.nn.Parameter(torch.tensor(start))
+    reference = torch.optim.SGD([parameter], 0.1, momentum=0.9, nesterov=True, weight_decay=0.3)
+    variable = keras.Variable(start)
+    optimizer = SGD(0.1, momentum=0.9, nesterov=True, l2=0.3)
+    optimizer.build([variable])
+    for _ in range(10):
+        reference.zero_grad()
+        ((parameter - torch.tensor(target)) ** 2).sum().backward()
+        reference.step()
+        gradient = 2 * (keras.ops.convert_to_numpy(variable) - target)
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), parameter.detach().numpy(), atol=1e-5)
+    assert SGD.from_config(optimizer.get_config()).l2 == 0.3
+
+
+def test_flip_accuracy_averages_two_views():
+    """A model that is right on the mirror image only, and surer there, is right on average."""
+    images = np.zeros((4, 2, 2, 1), "float32")
+    images[:, :, 0] = 1.0
+    inputs = keras.Input((2, 2, 1))
+    left, right = inputs[:, 0, 0], inputs[:, 0, 1]
+    model = keras.Model(inputs, keras.layers.Concatenate()([left, 3 * right]))
+    assert flip_accuracy(model, images, np.ones(4, int)) == 1.0
+    assert flip_accuracy(model, images, np.zeros(4, int)) == 0.0
+
+
+def test_results_are_sound_records_of_known_experiments():
+    for path, record in zip(results(), measured()):
+        assert record.experiment in load_recipe(record.recipe).experiments, path
+        assert record.device, path
+        assert record.versions, path
+        assert record.date, path
+        assert record.metrics["final"]["val_accuracy"] > 0, path
+        assert "/" not in json.dumps(record.arguments), f"{path} names a folder of a machine"
