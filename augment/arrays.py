@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 _SAME_NAMES = (
-    *("abs", "any", "arange", "concatenate", "cos", "cumsum", "exp", "flip", "floor", "left_shift", "log"),
+    *("abs", "any", "arange", "concatenate", "cos", "cumsum", "exp", "floor", "left_shift", "log"),
     *("maximum", "minimum", "pad", "reshape", "right_shift", "round", "sign", "sin", "sqrt", "stack", "sum", "where"),
 )
 
@@ -72,8 +72,19 @@ def _keras():
         argsort=keras.ops.argsort,
         asarray=keras.ops.convert_to_tensor,
         cast=keras.ops.cast,
-        take=lambda array, index: keras.ops.take(array, index, axis=0),
+        take=_torch_take
+        if keras.backend.backend() == "torch"
+        else lambda array, index: keras.ops.take(array, index, 0),
     )
+
+
+def _take(array, index):
+    return keras.ops.take(array, index, axis=0)
+
+
+def _torch_take(array, index):
+    """Three times as fast as `keras.ops.take`, which wraps negative positions first."""
+    return array.index_select(0, index.reshape(-1)).reshape(index.shape + array.shape[1:])
 
 
 @functools.cache
@@ -84,7 +95,6 @@ def _tensorflow():
         "any": tf.reduce_any,
         "arange": lambda stop, dtype: tf.range(stop, dtype=dtype),
         "concatenate": tf.concat,
-        "flip": lambda array, axis: tf.reverse(array, [axis]),
         "left_shift": tf.bitwise.left_shift,
         "log": tf.math.log,
         "pad": lambda array, width, mode: tf.pad(array, width, mode=mode.upper()),

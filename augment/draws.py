@@ -16,7 +16,9 @@ from augment import arrays
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA  # SKEIN_KS_PARITY32, from the reference implementation
-_ORDER_STREAM = 0x7FFFFFFF  # no pipeline has so many operations
+# Streams beside those of operations, which are numbered by their place: no pipeline has so many.
+_ORDER = 0x7FFFFFFF
+MIXUP_GENERATOR = 0x7FFFFFFE
 
 
 class Stream:
@@ -143,6 +145,8 @@ def threefry(key, counter):
     Returns:
         Two int32 arrays of the counter's shape: 64 random bits for each entry.
     """
+    if type(counter[0]).__module__.startswith("jax"):
+        return _threefry_jax(key, counter)
     xp = arrays.library(counter[0])
     parity = xp.cast(counter[0] * 0 + _PARITY, "int32")
     keys = (key[0], key[1], parity ^ key[0] ^ key[1])
@@ -173,7 +177,7 @@ def permutation(seed, epoch, index):
     >>> permutation(0, 0, np.arange(8, dtype="int32")).tolist()
     [2, 1, 4, 5, 7, 6, 3, 0]
     """
-    order = Stream(seed, epoch, index, operation=_ORDER_STREAM).words()[:, 0]
+    order = Stream(seed, epoch, index, operation=_ORDER).words()[:, 0]
     return arrays.library(index).cast(arrays.library(index).argsort(order), "int32")
 
 
@@ -188,6 +192,16 @@ def check_seed(seed):
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not -(2**63) <= seed < 2**64:
         raise ValueError(f"`seed` must be an integer of at most 64 bits. Received: seed={seed!r}")
+
+
+def _threefry_jax(key, counter):
+    """The same as one operation of JAX, which XLA does not compute again for every pixel."""
+    import jax
+    from jax.extend.random import threefry2x32_p
+
+    words = jax.numpy.broadcast_arrays(*(jax.numpy.asarray(word, "int32") for word in (*key, *counter)))
+    pair = threefry2x32_p.bind(*(jax.lax.bitcast_convert_type(word, "uint32") for word in words))
+    return tuple(jax.lax.bitcast_convert_type(word, "int32") for word in pair)
 
 
 def _split(seed):

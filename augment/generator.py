@@ -10,6 +10,7 @@ import numpy as np
 
 from augment import draws
 from augment.erasing import RandomErasing
+from augment.mixing import Mixup
 from augment.operation import Operation
 from augment.operation import transform
 from augment.operation import try_operations
@@ -191,7 +192,7 @@ class MixupGenerator(EpochGenerator):
     Args:
         X_train: array `(samples, height, width, channels)`.
         y_train: array `(samples, classes)`, one-hot or soft, or a list of such arrays.
-        batch_size: int. Defaults to 32.
+        batch_size: int. Defaults to 512.
         alpha: float > 0. Of Beta(alpha, alpha). Defaults to 0.2.
         shuffle: bool. Defaults to True.
         datagen: applied to each blended image: an object with `random_transform` and `standardize`,
@@ -214,15 +215,13 @@ class MixupGenerator(EpochGenerator):
         https://github.com/yu4u/mixup-generator
     """
 
-    def __init__(self, X_train, y_train, batch_size=32, alpha=0.2, shuffle=True, datagen=None, seed=0):
-        from augment.mixing import Mixup
-
+    def __init__(self, X_train, y_train, batch_size=512, alpha=0.2, shuffle=True, datagen=None, seed=0):
         self.images = np.asarray(X_train)
         self.labels = [np.asarray(labels) for labels in (y_train if isinstance(y_train, list) else [y_train])]
         for labels in self.labels:
             if labels.ndim < 2:
                 raise ValueError(f"`y_train` must be one-hot, (samples, classes). Received: shape={labels.shape}")
-            check_arrays(self.images, labels, 2 * batch_size, drop_remainder=True)
+            check_arrays(self.images, labels, batch_size, drop_remainder=True, times=2)
         self.several_labels = isinstance(y_train, list)
         self.mixup = Mixup(alpha)
         self.datagen = datagen
@@ -245,7 +244,7 @@ class MixupGenerator(EpochGenerator):
 
     def load(self, epoch, index):
         first, second = np.split(index, 2)
-        weight = draws.Stream(self.seed, epoch, first).beta(self.mixup.alpha)
+        weight = draws.Stream(self.seed, epoch, first, draws.MIXUP_GENERATOR).beta(self.mixup.alpha)
         images = _blend(self.images[first], self.images[second], weight)
         labels = [_blend(labels[first], labels[second], weight) for labels in self.labels]
         if _is_datagen(self.datagen):
@@ -254,7 +253,7 @@ class MixupGenerator(EpochGenerator):
         return images, (labels if self.several_labels else labels[0])
 
 
-def get_random_eraser(p=0.5, s_l=0.02, s_h=0.4, r_1=0.3, r_2=1 / 0.3, v_l=0, v_h=255, pixel_level=False, seed=None):
+def get_random_eraser(p=0.5, s_l=0.02, s_h=0.4, r_1=0.3, r_2=1 / 0.3, v_l=0, v_h=255, pixel_level=True, seed=None):
     """Random erasing of one image, under the names of experiment 001.
 
     Args:
@@ -265,7 +264,7 @@ def get_random_eraser(p=0.5, s_l=0.02, s_h=0.4, r_1=0.3, r_2=1 / 0.3, v_l=0, v_h
         r_2: float. Largest. Defaults to 1 / 0.3.
         v_l: float, in the units of the pixels. Smallest value. Defaults to 0.
         v_h: float. Largest value. Defaults to 255.
-        pixel_level: bool. A value for each pixel and channel, or one for the rectangle. Defaults to False.
+        pixel_level: bool. A value for each pixel and channel, or one for the rectangle. Defaults to True.
         seed: int, or None for a fresh one. Of the calls that give no `rng`. Defaults to None.
 
     Returns:
@@ -277,7 +276,7 @@ def get_random_eraser(p=0.5, s_l=0.02, s_h=0.4, r_1=0.3, r_2=1 / 0.3, v_l=0, v_h
 
     Example:
 
-    >>> eraser = get_random_eraser(p=1.0, v_h=1, pixel_level=True, seed=1)
+    >>> eraser = get_random_eraser(p=1.0, v_h=1, seed=1)
     >>> eraser(np.full((8, 8, 3), 9.0)).min() < 1
     np.True_
 
@@ -295,8 +294,15 @@ def get_random_eraser(p=0.5, s_l=0.02, s_h=0.4, r_1=0.3, r_2=1 / 0.3, v_l=0, v_h
     return eraser
 
 
-def check_arrays(images, labels, batch_size, drop_remainder):
+def check_arrays(images, labels, batch_size, drop_remainder, times=1):
     """Refuse arrays that make no batches.
+
+    Args:
+        images: array `(samples, height, width, channels)`.
+        labels: array `(samples, ...)`, or None.
+        batch_size: int.
+        drop_remainder: bool.
+        times: int. How many samples make one of a batch. Defaults to 1.
 
     Returns:
         int. Batches in an epoch.
@@ -312,9 +318,10 @@ def check_arrays(images, labels, batch_size, drop_remainder):
         raise ValueError(f"`images` and `labels` must be as many. Received: {len(images)} and {len(labels)}")
     if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
         raise ValueError(f"`batch_size` must be a positive integer. Received: batch_size={batch_size!r}")
-    steps = len(images) // batch_size if drop_remainder else -(-len(images) // batch_size)
+    needed = times * batch_size
+    steps = len(images) // needed if drop_remainder else -(-len(images) // needed)
     if steps == 0:
-        raise ValueError(f"{len(images)} images make no batch of {batch_size}. Use a smaller `batch_size`.")
+        raise ValueError(f"{len(images)} images make no batch of {needed}. Use a smaller `batch_size`.")
     return steps
 
 

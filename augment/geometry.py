@@ -168,8 +168,8 @@ class HorizontalFlip(Operation):
         return {"flip": stream.chance(self.probability)}
 
     def apply(self, images, choice):
-        xp = arrays.library(images)
-        return xp.where(choice["flip"][:, :, None, None], xp.flip(images, axis=2), images)
+        rows, columns = _positions(images)
+        return gather_pixels(images, rows, _turn(columns, choice["flip"], arrays.shape(images)[2]))
 
 
 @register
@@ -190,8 +190,8 @@ class VerticalFlip(HorizontalFlip):
     """
 
     def apply(self, images, choice):
-        xp = arrays.library(images)
-        return xp.where(choice["flip"][:, :, None, None], xp.flip(images, axis=1), images)
+        rows, columns = _positions(images)
+        return gather_pixels(images, _turn(rows, choice["flip"], arrays.shape(images)[1]), columns)
 
 
 @register
@@ -271,6 +271,18 @@ def gather_pixels(images, rows, columns, mode="reflect", fill=0):
         return pixels
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     return xp.where(inside[..., None], pixels, xp.cast(fill, images.dtype))
+
+
+def _positions(images):
+    """Row and column of each pixel, in the form that `gather_pixels` takes."""
+    xp = arrays.library(images)
+    _, height, width, _ = arrays.shape(images)
+    return xp.arange(height, dtype="int32")[None, :, None], xp.arange(width, dtype="int32")[None, None, :]
+
+
+def _turn(position, turned, side):
+    """Count from the other end where `turned`, bool `(batch, 1)`, says so."""
+    return arrays.library(turned).where(turned[:, :, None], side - 1 - position, position)
 
 
 def _sample(images, y, x, mode, fill):

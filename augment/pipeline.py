@@ -46,8 +46,8 @@ def pipeline(
         A `tf.data.Dataset` of `(images, labels)` or `images`, with an attribute `steps_per_epoch`.
 
     Raises:
-        ValueError: for arrays of different lengths, a batch size that leaves no batch, a seed that
-            is none, or operations that are none.
+        ValueError: for arrays of different lengths, a batch size that leaves no batch, no epochs, a
+            seed that is none, or operations that are none or do not fit.
 
     Example:
 
@@ -65,6 +65,8 @@ def pipeline(
     operations = check_operations(operations)
     draws.check_seed(seed)
     try_operations(operations, images, labels)
+    if initial_epoch < 0 or (epochs is not None and epochs <= initial_epoch):
+        raise ValueError(f"`epochs` must be more than `initial_epoch`. Received: {epochs} and {initial_epoch}")
     if not training:
         epochs, shuffle = initial_epoch + 1, False
     with tf.device("cpu"):

@@ -294,9 +294,23 @@ def _learning_rate(schedule, base_lr, peak_lr, final_lr, warmup_epochs, half_cyc
         return schedules.PiecewiseLinear(knots, [base_lr, peak_lr, final_lr])
     if schedule == "inverse_time":
         return keras.optimizers.schedules.InverseTimeDecay(peak_lr, decay_steps=1, decay_rate=1e-5)
-    sine = {"scale_fn": lambda cycle: 0.5 * (1 + keras.ops.sin(cycle * np.pi / 2.5))} if schedule == "sine" else {}
-    mode = "triangular" if sine else schedule
-    return schedules.CyclicLR(base_lr, peak_lr, half_cycle_epochs * steps, mode, gamma, **sine)
+    half_cycle = half_cycle_epochs * steps
+    if schedule == "sine":
+        return schedules.CyclicLR(base_lr, peak_lr, half_cycle, scale_fn=sine_height)
+    return schedules.CyclicLR(base_lr, peak_lr, half_cycle, schedule, gamma)
+
+
+@keras.saving.register_keras_serializable(package="recipes")
+def sine_height(cycle):
+    """The height of a cycle in the trial lr_sine of experiment 001.
+
+    Args:
+        cycle: number or tensor, from 1.
+
+    Returns:
+        float tensor in [0, 1].
+    """
+    return 0.5 * (1 + keras.ops.sin(cycle * np.pi / 2.5))
 
 
 def _imgaug(pad_crop, flip, rotation, blur):

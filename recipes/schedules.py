@@ -227,6 +227,10 @@ class CyclicLR(_Schedule):
             scale_mode=scale_mode,
         )
 
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "scale_fn": keras.saving.deserialize_keras_object(config["scale_fn"])})
+
 
 @keras.saving.register_keras_serializable(package="recipes")
 class OneCycle(_Schedule):

@@ -6,7 +6,7 @@ from zoo.normalization import BatchNormalization
 
 __version__ = "0.1.0"
 
-_BUILDERS = (DavidNet,)
+_BUILDERS = {"DavidNet": DavidNet, "ResNet9": ResNet9}
 
 
 def list_models(contains=""):
@@ -23,7 +23,7 @@ def list_models(contains=""):
     >>> list_models("david")
     ['DavidNet']
     """
-    return sorted(builder.__name__ for builder in _BUILDERS if contains.lower() in builder.__name__.lower())
+    return sorted(name for name in _BUILDERS if contains.lower() in name.lower())
 
 
 __all__ = ["BatchNormalization", "DavidNet", "ResNet9", "list_models"]

@@ -32,32 +32,32 @@ def plot_preview(paths=(), size=96, seed=0, columns=6):
         raise ValueError(f"`size` must be at least 16 pixels. Received: size={size}")
     images = _read(paths, size)
     pictures, titles = [], []
-    for operation in _operations(size):
+    for title, operation in _operations(size).items():
         changed = [_augmented(operation, images, seed, epoch) for epoch in range(columns - 1)]
         for number, original in enumerate(images):
             pictures += [original, *(batch[number] for batch in changed)]
-            titles += ["original", *[type(operation).__name__] * len(changed)]
+            titles += ["original", *[title] * len(changed)]
     return plot_images(pictures, titles, columns * len(images))
 
 
 def _operations(size):
     """Every operation, strong enough to be seen; the sizes are those of CIFAR-10, in proportion."""
     eighth = size // 8
-    return [
-        augment.PadCrop(eighth),
-        augment.PadCrop(eighth, mode="edge"),
-        augment.PadCrop(eighth, mode="constant"),
-        augment.CropPad(eighth),
-        augment.HorizontalFlip(),
-        augment.VerticalFlip(),
-        augment.Rotation(15, mode="reflect"),
-        augment.GaussianBlur((0.5, size / 32)),
-        augment.Cutout(size // 4),
-        augment.Cutout(size // 4, count=2, inside=False),
-        augment.RandomErasing(probability=1.0),
-        augment.RandomErasing(probability=1.0, per_pixel=False),
-        augment.Mixup(1.0),
-    ]
+    return {
+        "pad, crop": augment.PadCrop(eighth),
+        "pad by edge, crop": augment.PadCrop(eighth, mode="edge"),
+        "pad by 0, crop": augment.PadCrop(eighth, mode="constant"),
+        "crop, pad": augment.CropPad(eighth),
+        "horizontal flip": augment.HorizontalFlip(),
+        "vertical flip": augment.VerticalFlip(),
+        "rotation": augment.Rotation(15, mode="reflect"),
+        "gaussian blur": augment.GaussianBlur((0.5, size / 32)),
+        "cutout": augment.Cutout(size // 4),
+        "cutout, 2 clipped": augment.Cutout(size // 4, count=2, inside=False),
+        "random erasing": augment.RandomErasing(probability=1.0),
+        "erasing, one value": augment.RandomErasing(probability=1.0, per_pixel=False),
+        "mixup": augment.Mixup(1.0),
+    }
 
 
 def _augmented(operation, images, seed, epoch):

@@ -55,7 +55,6 @@ class Clock(keras.callbacks.Callback):
         self._step_start = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        # Keras calls the begin of a batch before it asks for the data, or runs, the step.
         self._steps.append(time.perf_counter() - self._step_start)
 
     def on_test_begin(self, logs=None):
