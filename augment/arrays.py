@@ -49,8 +49,8 @@ def cast_like(array, images):
     """Cast float results to the dtype of `images`: integers are rounded and kept in their range."""
     xp = library(array)
     if is_integer(images):
-        largest = np.iinfo(keras.backend.standardize_dtype(images.dtype)).max
-        array = xp.minimum(xp.maximum(xp.round(array), 0), largest)
+        limits = np.iinfo(keras.backend.standardize_dtype(images.dtype))
+        array = xp.minimum(xp.maximum(xp.round(array), limits.min), limits.max)
     return xp.cast(array, images.dtype)
 
 

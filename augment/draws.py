@@ -206,6 +206,7 @@ def _threefry_jax(key, counter):
 
 def _split(seed):
     """The two 32-bit halves of a seed, as signed numbers."""
+    seed = int(seed)  # NumPy's own integers overflow
     halves = np.array([seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF], "uint32").view("int32")
     return int(halves[0]), int(halves[1])
 

@@ -67,6 +67,8 @@ class Cutout(Operation):
         covered = boxes_mask(images, choice["top"], choice["left"], self.size, self.size)
         # Twice as fast as `where`, which would spread the mask over the channels first.
         xp = arrays.library(images)
+        if arrays.is_integer(images) and not 0 <= self.fill <= 255:
+            raise ValueError(f"`fill` must be from 0 to 255 for integer images. Received: fill={self.fill!r}")
         covered = xp.cast(covered, images.dtype)
         kept = images * (1 - covered)
         return kept + covered * xp.cast(self.fill, images.dtype) if self.fill else kept
@@ -88,7 +90,7 @@ class RandomErasing(Operation):
         per_pixel: bool. A value for each pixel and channel, or one for the rectangle. Defaults to True.
 
     Raises:
-        ValueError: for ranges that are none, areas outside (0, 1], or shapes that can hardly fit.
+        ValueError: for ranges that are none, areas outside (0, 1], or shapes that cannot fit.
 
     Example:
 
@@ -116,6 +118,12 @@ class RandomErasing(Operation):
         check_range("value", self.value, -math.inf)
         if self.area[1] > 1:
             raise ValueError(f"`area` is a fraction of the image, at most 1. Received: area={self.area!r}")
+        squarest = min(max(1.0, self.aspect[0]), self.aspect[1])
+        if self.area[0] * max(squarest, 1 / squarest) >= 1:
+            raise ValueError(
+                "No rectangle of these fits into a square image. "
+                f"Received: `area`={self.area!r}, `aspect`={self.aspect!r}"
+            )
 
     def draw(self, stream, image_shape):
         height, width, channels = image_shape
@@ -130,7 +138,9 @@ class RandomErasing(Operation):
         }
         fits = (proposals["top"] + proposals["height"] <= height) & (proposals["left"] + proposals["width"] <= width)
         accepted = xp.cast(_first_true(xp, fits), "int32")
-        choice = {name: xp.sum(values * accepted, axis=1)[:, None] for name, values in proposals.items()}
+        choice = {
+            name: xp.cast(xp.sum(values * accepted, axis=1), "int32")[:, None] for name, values in proposals.items()
+        }
         # A rectangle of no height leaves the image as it is.
         choice["height"] = choice["height"] * xp.cast(stream.chance(self.probability), "int32")
         pixels = height * width * channels if self.per_pixel else 1

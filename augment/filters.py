@@ -37,7 +37,7 @@ class GaussianBlur(Operation):
 
     def __post_init__(self):
         check_probability("probability", self.probability)
-        check_range("sigma", self._range(), 0)
+        check_range("sigma", self.sigma, 0, around_zero=True)
 
     def _range(self):
         return self.sigma if isinstance(self.sigma, (tuple, list)) else (0.0, self.sigma)
@@ -94,6 +94,10 @@ class Normalize(Operation):
     std: tuple
 
     def __post_init__(self):
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if not isinstance(values, (tuple, list)) or not values:
+                raise ValueError(f"`{name}` must be a tuple, a number for each channel. Received: {name}={values!r}")
         if len(self.mean) != len(self.std):
             raise ValueError(f"`mean` and `std` must be as long. Received: mean={self.mean!r}, std={self.std!r}")
         if not all(value > 0 for value in self.std):
@@ -104,6 +108,9 @@ class Normalize(Operation):
 
     def evaluate(self, images):
         xp = arrays.library(images)
+        channels = arrays.shape(images)[-1]
+        if isinstance(channels, int) and len(self.mean) not in (1, channels):
+            raise ValueError(f"{self} is for {len(self.mean)} channels. Received: images of {channels} channels")
         mean, std = (xp.asarray(np.asarray(values, "float32")) for values in (self.mean, self.std))
         return (xp.cast(images, "float32") - mean) / std
 

@@ -19,8 +19,11 @@ from augment.operation import try_operations
 class EpochGenerator(keras.utils.PyDataset):
     """Batches that are a pure function of (seed, epoch, step); a base for generators.
 
-    Threads make the next batches while the model trains on this one. The epoch advances after each
-    pass; set `epoch` to go on from another one. Subclasses define `load(epoch, index)`.
+    Threads make the next batches while the model trains on this one. Subclasses define
+    `load(epoch, index)`. Pass `shuffle=False` to `fit`: it would shuffle the batches once more, by
+    Python's own random numbers. The epoch advances after each pass. As Keras looks at some batches
+    before it trains, a data set of few batches may seem to have been passed by then; with
+    `keras.callbacks.LambdaCallback(on_epoch_begin=data.set_epoch)` the epochs are always `fit`'s own.
 
     Args:
         samples: int. How many there are.
@@ -49,7 +52,8 @@ class EpochGenerator(keras.utils.PyDataset):
         self.shuffle = shuffle
         self.epoch = 0
         self._steps = samples // batch_size if drop_remainder else -(-samples // batch_size)
-        self._finished = False
+        self._served = set()
+        self._counts_epochs = True
         self._ahead = collections.OrderedDict()
         self._threads = concurrent.futures.ThreadPoolExecutor(workers) if workers else None
         self._workers_ahead = workers
@@ -76,10 +80,12 @@ class EpochGenerator(keras.utils.PyDataset):
         Returns:
             int32 `(samples,)`.
         """
-        if self._order[0] != epoch:
+        known, order = self._order
+        if known != epoch:
             index = np.arange(self.samples, dtype="int32")
-            self._order = (epoch, draws.permutation(self.seed, epoch, index) if self.shuffle else index)
-        return self._order[1]
+            order = draws.permutation(self.seed, epoch, index) if self.shuffle else index
+            self._order = (epoch, order)
+        return order
 
     @property
     def num_batches(self):
@@ -91,7 +97,7 @@ class EpochGenerator(keras.utils.PyDataset):
     def __getitem__(self, step):
         if not 0 <= step < self._steps:
             raise IndexError(f"There are {self._steps} batches. Received: {step}")
-        self._finished = self._finished or step == self._steps - 1
+        self._served.add(step)
         if not self._threads:
             return self._load_step(self.epoch, step)
         wanted = [(self.epoch, later) for later in range(step, min(step + 1 + self._workers_ahead, self._steps))]
@@ -105,13 +111,24 @@ class EpochGenerator(keras.utils.PyDataset):
     def _load_step(self, epoch, step):
         return self.load(epoch, self.order(epoch)[step * self.batch_size : (step + 1) * self.batch_size])
 
+    def set_epoch(self, epoch, logs=None):
+        """Say which epoch comes next; from then on only this does.
+
+        Args:
+            epoch: int.
+            logs: ignored, so that this can be the `on_epoch_begin` of a `LambdaCallback`. Defaults to None.
+        """
+        self.epoch = epoch
+        self._counts_epochs = False
+
     def on_epoch_begin(self):
-        self._finished = False
+        self._served.clear()
 
     def on_epoch_end(self):
-        # Keras also calls this after it has only peeked at the first batch.
-        self.epoch += self._finished
-        self._finished = False
+        # Keras also calls this after it has only peeked at some batches: a pass has served them all.
+        if self._counts_epochs:
+            self.epoch += len(self._served) == self._steps
+        self._served.clear()
 
 
 class ArrayGenerator(EpochGenerator):
@@ -164,7 +181,7 @@ class ArrayGenerator(EpochGenerator):
         self.images = images
         self.labels = labels
         self.training = training
-        self.operations = [_as_operation(operation) for operation in operations]
+        self.operations = _as_operations(operations)
         draws.check_seed(seed)
         try_operations(self.operations, images, labels)
         super().__init__(len(images), batch_size, seed, shuffle and training, drop_remainder, workers)
@@ -225,9 +242,7 @@ class MixupGenerator(EpochGenerator):
         self.several_labels = isinstance(y_train, list)
         self.mixup = Mixup(alpha)
         self.datagen = datagen
-        self.transforms = (
-            [] if datagen is None or _is_datagen(datagen) else [_as_operation(op) for op in _listed(datagen)]
-        )
+        self.transforms = [] if datagen is None or _is_datagen(datagen) else _as_operations(datagen)
         super().__init__(len(self.images), 2 * batch_size, seed, shuffle, drop_remainder=True)
 
     def __call__(self):
@@ -372,8 +387,8 @@ def _is_datagen(datagen):
     return hasattr(datagen, "random_transform") and hasattr(datagen, "standardize")
 
 
-def _listed(operations):
-    return operations if isinstance(operations, (list, tuple)) else [operations]
+def _as_operations(operations):
+    return [_as_operation(each) for each in (operations if isinstance(operations, (list, tuple)) else [operations])]
 
 
 def _blend(first, second, weight):

@@ -50,8 +50,9 @@ class PadCrop(Operation):
             raise ValueError(f"`padding` must be an integer, at least 0. Received: padding={self.padding!r}")
         if self.mode not in MODES:
             raise ValueError(f"`mode` must be one of {MODES}. Received: mode={self.mode!r}")
-        sides = self.size if isinstance(self.size, (tuple, list)) else (self.size,)
-        if self.size is not None and not all(isinstance(side, int) and side > 0 for side in sides):
+        sides = self.size if isinstance(self.size, (tuple, list)) else (self.size,) * 2
+        positive = all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides)
+        if self.size is not None and not (positive and len(sides) == 2):
             raise ValueError(f"`size` must be a positive integer or a pair of them. Received: size={self.size!r}")
 
     def draw(self, stream, image_shape):
@@ -130,6 +131,12 @@ class CropPad(Operation):
         PadCrop(self.padding)
 
     def draw(self, stream, image_shape):
+        for side in image_shape[:2]:
+            if isinstance(side, int) and side <= 3 * self.padding:
+                raise ValueError(
+                    f"{self} needs images of more than {3 * self.padding} pixels a side. "
+                    f"Received: {image_shape[0]} x {image_shape[1]}"
+                )
         return {"top": stream.integers(2 * self.padding + 1), "left": stream.integers(2 * self.padding + 1)}
 
     def apply(self, images, choice):
@@ -228,7 +235,7 @@ class Rotation(Operation):
         if self.mode not in MODES:
             raise ValueError(f"`mode` must be one of {MODES}. Received: mode={self.mode!r}")
         check_probability("probability", self.probability)
-        check_range("degrees", self._range(), -360)
+        check_range("degrees", self.degrees, -360, around_zero=True)
 
     def _range(self):
         return self.degrees if isinstance(self.degrees, (tuple, list)) else (-self.degrees, self.degrees)
@@ -299,8 +306,9 @@ def _sample(images, y, x, mode, fill):
 
 def _mirror(xp, position, side):
     """Reflect positions at the first and last pixel, without repeating those."""
-    position = xp.abs(position)
-    return xp.abs(side - 1 - xp.abs(side - 1 - position))
+    period = 2 * side - 2 if not isinstance(side, int) else max(2 * side - 2, 1)
+    position = xp.abs(position) % period
+    return xp.minimum(position, period - position)
 
 
 def _clip(xp, position, side):

@@ -48,11 +48,13 @@ class Augmentation(keras.layers.Layer):
         draws.check_seed(seed)
         self.operations = check_operations(operations)
         self.seed = seed
-        self.batches = keras.random.SeedGenerator(seed=0, name="batches")
+        # A weight, not a SeedGenerator: Keras does not save those, and a loaded layer must go on where it was.
+        self.batches = self.add_weight(shape=(), initializer="zeros", dtype="int32", trainable=False, name="batches")
 
     def call(self, images, labels=None, index=None, epoch=None, training=False):
         if training and epoch is None:
-            epoch = keras.ops.cast(self.batches.next()[1], "int32")
+            epoch = keras.ops.convert_to_tensor(self.batches)
+            self.batches.assign(epoch + 1)
         if index is None:
             index = keras.ops.arange(keras.ops.shape(images)[0], dtype="int32")
         images, labels = transform(

@@ -61,6 +61,9 @@ class Mixup(Operation):
     def apply(self, images, choice):
         return _blend(arrays.library(images).cast(images, "float32"), choice)
 
+    def evaluate(self, images):
+        return arrays.library(images).cast(images, "float32")
+
     def apply_labels(self, labels, choice):
         if len(labels.shape) < 2 or arrays.is_integer(labels):
             raise ValueError(

@@ -93,7 +93,8 @@ class Operation:
 
     @classmethod
     def from_config(cls, config):
-        return cls(**config)
+        # json knows no tuples
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in config.items()})
 
 
 def transform(operations, images, labels=None, *, index, seed=0, epoch=0, training=True):
@@ -116,7 +117,8 @@ def transform(operations, images, labels=None, *, index, seed=0, epoch=0, traini
         `(images, labels)`.
 
     Raises:
-        ValueError: if an operation is none, or changes labels and there are none.
+        ValueError: if an operation is none or does not fit, changes labels and there are none, or the
+            seed is none.
 
     Example:
 
@@ -126,6 +128,7 @@ def transform(operations, images, labels=None, *, index, seed=0, epoch=0, traini
     >>> images.shape
     (2, 32, 32, 3)
     """
+    draws.check_seed(seed)
     for position, operation in enumerate(check_operations(operations)):
         if not training:
             images = operation.evaluate(images)
@@ -195,14 +198,23 @@ def check_probability(name, value):
         raise ValueError(f"`{name}` must be a number from 0 to 1. Received: {name}={value!r}")
 
 
-def check_range(name, value, lowest):
+def check_range(name, value, lowest, around_zero=False):
     """Refuse what is no pair (low, high).
+
+    Args:
+        name: str. The argument.
+        value: its value.
+        lowest: float. What the pair may go down to.
+        around_zero: bool. Whether a number that is not negative stands for a pair. Defaults to False.
 
     Raises:
         ValueError: if `value` is no pair of finite numbers, if low > high, or low < `lowest`.
     """
+    if around_zero and isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return
     numbers = isinstance(value, (tuple, list)) and all(isinstance(end, (int, float)) for end in value)
-    if not numbers or len(value) != 2 or not lowest <= value[0] <= value[1] < math.inf:
+    if not numbers or len(value) != 2 or not lowest <= value[0] <= value[1] < math.inf or value[0] == -math.inf:
+        form = "a number, at least 0, or a pair" if around_zero else "a pair"
         raise ValueError(
-            f"`{name}` must be a pair (low, high) with {lowest} <= low <= high. Received: {name}={value!r}"
+            f"`{name}` must be {form} (low, high) with {lowest} <= low <= high. Received: {name}={value!r}"
         )

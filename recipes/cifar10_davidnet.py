@@ -259,7 +259,7 @@ def train(
         validation_batch_size=500,
         shuffle=False,
         verbose=0,
-        callbacks=run.callbacks(epochs, steps),
+        callbacks=[*run.callbacks(epochs, steps), *_epoch_callbacks(train_data)],
     )
     metrics = {}
     if test_time_flip:
@@ -334,6 +334,13 @@ def _batches(pipeline, augmenter):
     if pipeline == "auto":
         pipeline = "tf.data" if keras.backend.backend() == "tensorflow" and augmenter == "augment" else "numpy"
     return augment.pipeline if pipeline == "tf.data" else augment.ArrayGenerator
+
+
+def _epoch_callbacks(train_data):
+    """Generators are told the epoch; a tf.data pipeline goes through its epochs by itself."""
+    if not hasattr(train_data, "set_epoch"):
+        return []
+    return [keras.callbacks.LambdaCallback(on_epoch_begin=train_data.set_epoch)]
 
 
 def _samples(train_data, dataset, count=32):

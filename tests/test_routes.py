@@ -281,22 +281,18 @@ def test_fit_sees_each_sample_once_an_epoch_in_another_order():
     assert orders[0] != orders[1] != orders[2] != orders[0]
 
 
-@pytest.mark.parametrize("batch_size", [2, 5, 10])
-def test_fit_begins_with_the_first_epoch_whatever_batch_keras_looks_at(batch_size, monkeypatch):
-    monkeypatch.setattr("random.shuffle", list.reverse)
-    epochs = set()
-
-    class Epochs(augment.ArrayGenerator):
-        def on_epoch_end(self):
-            epochs.add(self.epoch)
-            super().on_epoch_end()
-
-    data = Epochs(some_images(), one_hot(), batch_size=batch_size)
-    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(SAMPLES)])
+@pytest.mark.parametrize(("batch_size", "tell"), [(1, False), (1, True), (5, True), (10, True)])
+def test_fit_trains_each_epoch_once_whatever_keras_looks_at_before(batch_size, tell, monkeypatch):
+    monkeypatch.setattr("random.shuffle", list.reverse)  # Keras looks at the last batch first
+    data = augment.ArrayGenerator(some_images(), one_hot(), batch_size=batch_size)
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=data.set_epoch)] if tell else []
+    epochs = []
+    callbacks.append(keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: epochs.append(data.epoch)))
+    model = keras.Sequential([keras.Input((8, 9, 3)), keras.layers.Flatten(), keras.layers.Dense(SAMPLES)])
     model.compile("sgd", "mse")
-    model.fit(data, epochs=3, verbose=0)
-    assert epochs == {0, 1, 2}
-    assert data.epoch == 3
+    model.fit(data, epochs=3, verbose=0, callbacks=callbacks)
+    steps = SAMPLES // batch_size
+    assert epochs == [0] * steps + [1] * steps + [2] * steps
 
 
 def test_generator_goes_on_from_an_epoch():
