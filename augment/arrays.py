@@ -33,7 +33,14 @@ def library(array):
 
 
 def shape(array):
-    """Sides of `array`: integers where they are known while tracing, else scalar tensors."""
+    """Sides of an array: integers where they are known while tracing, else scalar tensors.
+
+    Args:
+        array: as for `library`.
+
+    Returns:
+        tuple.
+    """
     if type(array).__module__.startswith("tensorflow"):
         dynamic = library(array).shape(array)
         return tuple(dynamic[axis] if side is None else side for axis, side in enumerate(array.shape))
@@ -41,12 +48,27 @@ def shape(array):
 
 
 def is_integer(array):
-    """Whether `array` holds integers, as uint8 images do."""
+    """Whether an array holds integers, as uint8 images do.
+
+    Args:
+        array: as for `library`.
+
+    Returns:
+        bool.
+    """
     return "int" in keras.backend.standardize_dtype(array.dtype)
 
 
 def cast_like(array, images):
-    """Cast float results to the dtype of `images`: integers are rounded and kept in their range."""
+    """Cast float results to the dtype of images: integers are rounded and kept in their range.
+
+    Args:
+        array: float array.
+        images: array of the dtype that is wanted.
+
+    Returns:
+        An array of that dtype.
+    """
     xp = library(array)
     if is_integer(images):
         limits = np.iinfo(keras.backend.standardize_dtype(images.dtype))

@@ -151,6 +151,12 @@ def _change(operation, stream, images, labels):
 def check_operations(operations):
     """Refuse what is no list of operations.
 
+    Args:
+        operations: list or tuple of `Operation`, or a single one.
+
+    Returns:
+        list of `Operation`.
+
     Raises:
         ValueError: if `operations` is no list or tuple of `Operation`.
     """
@@ -184,12 +190,23 @@ def try_operations(operations, images, labels=None):
 
 
 def register(operation):
-    """Make an operation known to `keras.saving`, for layers that hold it."""
+    """Make an operation known to `keras.saving`, for layers that hold it.
+
+    Args:
+        operation: a subclass of `Operation`.
+
+    Returns:
+        The same.
+    """
     return keras.saving.register_keras_serializable(package="augment")(operation)
 
 
 def check_probability(name, value):
     """Refuse what is no probability.
+
+    Args:
+        name: str. The argument.
+        value: its value.
 
     Raises:
         ValueError: if `value` is outside [0, 1].

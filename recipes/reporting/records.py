@@ -13,9 +13,26 @@ _IN_MEMORY = ("model", "history", "folder")
 class Record:
     """What a run leaves as `record.json`, and a recipe returns.
 
-    The fields from `recipe` to `metrics` are those of the file. `model` (a `keras.Model`), `history`
-    (dict of metric to a list with a value for each epoch) and `folder` are there after a call from
-    Python only.
+    Args:
+        recipe: str.
+        experiment: str.
+        documented: str. The figure that the source of the experiment states.
+        arguments: dict. The hyperparameters; of folders their names only.
+        seed: int.
+        precision: str. The dtype policy.
+        jit_compile: bool.
+        date: str. Of the start, in UTC.
+        device: str.
+        versions: dict of package to version, and the backend.
+        data: dict of name, sizes and fingerprint.
+        parameters: int.
+        epochs: int.
+        seconds: dict of setup, compile, train, evaluate and total.
+        images_per_second: float. While it trained.
+        metrics: dict of final and best figures.
+        model: the trained `keras.Model`; not in the file.
+        history: dict of metric to a list with a value for each epoch; not in the file.
+        folder: path of the run; not in the file.
 
     Example:
 

@@ -93,6 +93,7 @@ def recipe(experiments, default):
                 function(run, **arguments)
             return run.record
 
+        train.__doc__ = _docstring(function, experiments, default)
         train.experiments = experiments
         train.parameters = parameters
         train.help = {"experiment": f"one of {', '.join(experiments)}", **_help(function), **_help(_settings)}
@@ -158,6 +159,15 @@ def _checked(name, value, annotation):
     if isinstance(value, float) and value != value:
         raise ValueError(f"`{name}` must be a number. Received: {name}=nan")
     return value
+
+
+def _docstring(function, experiments, default):
+    """The docstring of a recipe, with what every recipe takes among the arguments."""
+    arguments = inspect.getdoc(_settings).partition("Args:\n")[2].rstrip()
+    experiment = f"    experiment: str, one of {', '.join(experiments)}. Defaults to {default!r}.\n"
+    head, args, rest = inspect.getdoc(function).partition("Args:\n")
+    own, blank, tail = rest.partition("\n\n")
+    return f"{head}{args}{experiment}{own}\n{arguments}{blank}{tail}" if args else head
 
 
 def _help(function):
