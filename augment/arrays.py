@@ -16,7 +16,7 @@ _SAME_NAMES = (
 )
 
 
-def library(array):
+def namespace(array):
     """Find the functions that work on `array`.
 
     Args:
@@ -36,13 +36,13 @@ def shape(array):
     """Sides of an array: integers where they are known while tracing, else scalar tensors.
 
     Args:
-        array: as for `library`.
+        array: as for `namespace`.
 
     Returns:
         tuple.
     """
     if type(array).__module__.startswith("tensorflow"):
-        dynamic = library(array).shape(array)
+        dynamic = namespace(array).shape(array)
         return tuple(dynamic[axis] if side is None else side for axis, side in enumerate(array.shape))
     return tuple(array.shape)
 
@@ -51,7 +51,7 @@ def is_integer(array):
     """Whether an array holds integers, as uint8 images do.
 
     Args:
-        array: as for `library`.
+        array: as for `namespace`.
 
     Returns:
         bool.
@@ -69,7 +69,7 @@ def cast_like(array, images):
     Returns:
         An array of that dtype.
     """
-    xp = library(array)
+    xp = namespace(array)
     if is_integer(images):
         limits = np.iinfo(keras.backend.standardize_dtype(images.dtype))
         array = xp.minimum(xp.maximum(xp.round(array), limits.min), limits.max)

@@ -38,7 +38,7 @@ class Stream:
     """
 
     def __init__(self, seed, epoch, index, operation=0):
-        self._xp = arrays.library(index)
+        self._xp = arrays.namespace(index)
         self._index = self._xp.cast(index, "int32")
         zero = self._xp.cast(index, "int32") * 0
         self._key = threefry(_split(seed), (zero + epoch, zero + operation))
@@ -147,7 +147,7 @@ def threefry(key, counter):
     """
     if type(counter[0]).__module__.startswith("jax"):
         return _threefry_jax(key, counter)
-    xp = arrays.library(counter[0])
+    xp = arrays.namespace(counter[0])
     parity = xp.cast(counter[0] * 0 + _PARITY, "int32")
     keys = (key[0], key[1], parity ^ key[0] ^ key[1])
     left, right = counter[0] + keys[0], counter[1] + keys[1]
@@ -178,7 +178,7 @@ def permutation(seed, epoch, index):
     [2, 1, 4, 5, 7, 6, 3, 0]
     """
     order = Stream(seed, epoch, index, operation=_ORDER).words()[:, 0]
-    return arrays.library(index).cast(arrays.library(index).argsort(order), "int32")
+    return arrays.namespace(index).cast(arrays.namespace(index).argsort(order), "int32")
 
 
 def check_seed(seed):

@@ -66,7 +66,7 @@ class Cutout(Operation):
     def apply(self, images, choice):
         covered = boxes_mask(images, choice["top"], choice["left"], self.size, self.size)
         # Twice as fast as `where`, which would spread the mask over the channels first.
-        xp = arrays.library(images)
+        xp = arrays.namespace(images)
         if arrays.is_integer(images) and not 0 <= self.fill <= 255:
             raise ValueError(f"`fill` must be from 0 to 255 for integer images. Received: fill={self.fill!r}")
         covered = xp.cast(covered, images.dtype)
@@ -129,7 +129,7 @@ class RandomErasing(Operation):
         height, width, channels = image_shape
         area = stream.uniform(*self.area, count=self.PROPOSALS) * (height * width)
         aspect = stream.uniform(*self.aspect, count=self.PROPOSALS)
-        xp = arrays.library(area)
+        xp = arrays.namespace(area)
         proposals = {
             "height": xp.cast(xp.sqrt(area * aspect), "int32"),
             "width": xp.cast(xp.sqrt(area / aspect), "int32"),
@@ -149,7 +149,7 @@ class RandomErasing(Operation):
         return {**choice, "value": xp.reshape(values, shape)}
 
     def apply(self, images, choice):
-        xp = arrays.library(images)
+        xp = arrays.namespace(images)
         covered = boxes_mask(images, choice["top"], choice["left"], choice["height"], choice["width"])
         return xp.where(covered, xp.cast(choice["value"], images.dtype), images)
 
@@ -167,7 +167,7 @@ def boxes_mask(images, top, left, height, width):
     Returns:
         bool `(batch, height, width, 1)`.
     """
-    xp = arrays.library(images)
+    xp = arrays.namespace(images)
     _, rows, columns, _ = arrays.shape(images)
     y = xp.arange(rows, dtype="int32")[None, None, :]
     x = xp.arange(columns, dtype="int32")[None, None, :]

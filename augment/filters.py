@@ -51,7 +51,7 @@ class GaussianBlur(Operation):
         return {"sigma": stream.uniform(*self._range()) * stream.switch(self.probability)}
 
     def apply(self, images, choice):
-        xp = arrays.library(images)
+        xp = arrays.namespace(images)
         _, height, width, _ = arrays.shape(images)
         for side in (height, width):
             if isinstance(side, int) and side <= self.radius:
@@ -107,7 +107,7 @@ class Normalize(Operation):
         return self.evaluate(images)
 
     def evaluate(self, images):
-        xp = arrays.library(images)
+        xp = arrays.namespace(images)
         channels = arrays.shape(images)[-1]
         if isinstance(channels, int) and len(self.mean) not in (1, channels):
             raise ValueError(f"{self} is for {len(self.mean)} channels. Received: images of {channels} channels")

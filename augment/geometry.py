@@ -64,7 +64,7 @@ class PadCrop(Operation):
         }
 
     def apply(self, images, choice):
-        xp = arrays.library(images)
+        xp = arrays.namespace(images)
         height, width = self._crop_sides(arrays.shape(images)[1:])
         rows = choice["top"] + xp.arange(height, dtype="int32") - self.padding
         columns = choice["left"] + xp.arange(width, dtype="int32") - self.padding
@@ -75,7 +75,7 @@ class PadCrop(Operation):
         new_height, new_width = self._crop_sides((height, width, None))
         if self.size is None:
             return images
-        xp = arrays.library(images)
+        xp = arrays.namespace(images)
         first = xp.arange(arrays.shape(images)[0], dtype="int32")[:, None] * 0 + self.padding
         return self.apply(images, {"top": first + (height - new_height) // 2, "left": first + (width - new_width) // 2})
 
@@ -140,7 +140,7 @@ class CropPad(Operation):
         return {"top": stream.integers(2 * self.padding + 1), "left": stream.integers(2 * self.padding + 1)}
 
     def apply(self, images, choice):
-        xp = arrays.library(images)
+        xp = arrays.namespace(images)
         _, height, width, _ = arrays.shape(images)
         rows = _mirror(xp, xp.arange(height, dtype="int32") - self.padding, height - 2 * self.padding)
         columns = _mirror(xp, xp.arange(width, dtype="int32") - self.padding, width - 2 * self.padding)
@@ -244,7 +244,7 @@ class Rotation(Operation):
         return {"degrees": stream.uniform(*self._range()) * stream.switch(self.probability)}
 
     def apply(self, images, choice):
-        xp = arrays.library(images)
+        xp = arrays.namespace(images)
         _, height, width, _ = arrays.shape(images)
         angle = choice["degrees"][:, :, None] * (math.pi / 180)
         middle_y, middle_x = (height - 1) / 2, (width - 1) / 2
@@ -268,7 +268,7 @@ def gather_pixels(images, rows, columns, mode="reflect", fill=0):
     Returns:
         `(batch, new_height, new_width, channels)`.
     """
-    xp = arrays.library(images)
+    xp = arrays.namespace(images)
     batch, height, width, channels = arrays.shape(images)
     bring_inside = _mirror if mode == "reflect" else _clip
     first_row = (xp.arange(batch, dtype="int32") * height)[:, None, None]
@@ -282,19 +282,19 @@ def gather_pixels(images, rows, columns, mode="reflect", fill=0):
 
 def _positions(images):
     """Row and column of each pixel, in the form that `gather_pixels` takes."""
-    xp = arrays.library(images)
+    xp = arrays.namespace(images)
     _, height, width, _ = arrays.shape(images)
     return xp.arange(height, dtype="int32")[None, :, None], xp.arange(width, dtype="int32")[None, None, :]
 
 
 def _turn(position, turned, side):
     """Count from the other end where `turned`, bool `(batch, 1)`, says so."""
-    return arrays.library(turned).where(turned[:, :, None], side - 1 - position, position)
+    return arrays.namespace(turned).where(turned[:, :, None], side - 1 - position, position)
 
 
 def _sample(images, y, x, mode, fill):
     """Bilinear interpolation at float positions `(batch, height, width)`."""
-    xp = arrays.library(images)
+    xp = arrays.namespace(images)
     y0, x0 = xp.floor(y), xp.floor(x)
     total = 0
     for rows, weight_y in ((y0, 1 - (y - y0)), (y0 + 1, y - y0)):

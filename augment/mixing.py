@@ -56,13 +56,13 @@ class Mixup(Operation):
         order = stream.words()[:, 0]
         if self.per == "batch":
             weight = weight[:1] + weight * 0
-        return {"weight": weight, "partner": arrays.library(order).argsort(order)}
+        return {"weight": weight, "partner": arrays.namespace(order).argsort(order)}
 
     def apply(self, images, choice):
-        return _blend(arrays.library(images).cast(images, "float32"), choice)
+        return _blend(arrays.namespace(images).cast(images, "float32"), choice)
 
     def evaluate(self, images):
-        return arrays.library(images).cast(images, "float32")
+        return arrays.namespace(images).cast(images, "float32")
 
     def apply_labels(self, labels, choice):
         if len(labels.shape) < 2 or arrays.is_integer(labels):
@@ -74,6 +74,6 @@ class Mixup(Operation):
 
 
 def _blend(values, choice):
-    xp = arrays.library(values)
+    xp = arrays.namespace(values)
     weight = xp.cast(xp.reshape(choice["weight"], (-1,) + (1,) * (len(values.shape) - 1)), values.dtype)
     return values * weight + xp.take(values, choice["partner"]) * (1 - weight)

@@ -26,7 +26,7 @@ class Operation:
     ...     def draw(self, stream, image_shape):
     ...         return {"invert": stream.chance(self.probability)}
     ...     def apply(self, images, choice):
-    ...         where = arrays.library(images).where
+    ...         where = arrays.namespace(images).where
     ...         return where(choice["invert"][:, :, None, None], 255 - images, images)
     """
 
