@@ -139,11 +139,13 @@ class RandomOrder(_Composition):
         return images
 
     def _in_order(self, change, values, choice, *arguments):
-        for turn in range(len(self.operations)):
-            now = choice["order"][:, turn : turn + 1]
+        def one_turn(turn, before):
+            now, values = choice["order"][:, turn, None], before
             for number, (operation, part) in enumerate(zip(self.operations, choice["parts"])):
-                values = _change(operation, change, now == number, values, values, part, *arguments)
-        return values
+                values = _change(operation, change, now == number, before, values, part, *arguments)
+            return values
+
+        return arrays.repeat(len(self.operations), one_turn, values)
 
 
 @register

@@ -5,6 +5,8 @@ NumPy arrays, and on CPUs with TensorFlow and torch. A compiler that must know e
 so JAX), and a GPU, which would have to wait for the number, compute both and select.
 """
 
+import contextlib
+import contextvars
 import functools
 
 import keras
@@ -12,6 +14,24 @@ import numpy as np
 
 from augment import arrays
 from augment import draws
+
+_ON_CPU = contextvars.ContextVar("on_cpu", default=False)
+
+
+@contextlib.contextmanager
+def on_cpu():
+    """Say that TensorFlow works on the CPU in here, as tf.data always does, though there may be a GPU.
+
+    Example:
+
+    >>> with on_cpu():
+    ...     pass
+    """
+    token = _ON_CPU.set(True)
+    try:
+        yield
+    finally:
+        _ON_CPU.reset(token)
 
 
 def numbers_may_vary(array):
@@ -31,7 +51,7 @@ def numbers_may_vary(array):
     if isinstance(array, np.ndarray):
         return True
     if type(array).__module__.startswith("tensorflow"):
-        return not _tensorflow_has_gpu()
+        return _ON_CPU.get() or not _tensorflow_has_gpu()
     return keras.backend.backend() == "torch" and array.device.type == "cpu"
 
 
@@ -85,7 +105,7 @@ def select(chosen, changed, values):
     xp = arrays.namespace(values)
     dtype = _common_dtype(changed, values)
     chosen = xp.reshape(chosen, (-1,) + (1,) * (len(values.shape) - 1))
-    return arrays.computed(xp.where(chosen, xp.cast(changed, dtype), xp.cast(values, dtype)))
+    return xp.where(chosen, xp.cast(changed, dtype), xp.cast(values, dtype))
 
 
 def paste(images, source, top, left, height, width):
