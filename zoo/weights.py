@@ -157,8 +157,6 @@ def _slots(model):
         module = _torch_module(model, layer.name)
         for variable in layer.variables if module else ():
             slots[f"{module}.{_TORCH_VARIABLES[variable.name]}"] = _Slot(variable, _grid(variable, module))
-    if not slots:
-        raise ValueError(f"`model` must be an AlexNet or a ResNet by this package. Received: {model.name!r}")
     return slots
 
 
@@ -171,7 +169,10 @@ def _grid(variable, module):
 
 
 def _is_alexnet(model):
-    return any(layer.name == "conv5" for layer in model.layers)
+    names = {layer.name for layer in model.layers}
+    if not names & {"conv5", "conv1_conv"}:
+        raise ValueError(f"`model` must be an AlexNet or a ResNet by this package. Received: {model.name!r}")
+    return "conv5" in names
 
 
 def _torch_module(model, name):
