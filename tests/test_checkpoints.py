@@ -73,14 +73,14 @@ def test_the_state_dict_of_a_training_checkpoint_is_found(torch, tmp_path, forma
         assert {name: array.tolist() for name, array in arrays.items()} == {"weight": [1, 1], "bias": [0, 0]}
 
 
-def write_zip(path, content, storages=(), names=(), compression=zipfile.ZIP_STORED):
+def write_zip(path, content, storages=(), others=(), compression=zipfile.ZIP_STORED):
     """A file as torch.save would write it, around any pickle."""
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("archive/data.pkl", content)
         for key, data in storages:
             archive.writestr(f"archive/data/{key}", data)
-        for name in names:
-            archive.writestr(name, b"evil")
+        for name, data in dict(others).items():
+            archive.writestr(name, data)
     return path
 
 
@@ -157,6 +157,14 @@ def test_the_forged_tensors_of_these_tests_are_right_when_their_claims_are(tmp_p
     assert read_checkpoint(path)["weight"].tolist() == [1, 2, 3]
 
 
+def test_the_order_of_bytes_is_the_files(tmp_path):
+    numbers = np.arange(4, dtype=">f4").tobytes()
+    path = write_zip(
+        tmp_path / "big.pth", pickled_tensor(4, 0, (4,), (1,)), [("0", numbers)], {"archive/byteorder": b"big"}
+    )
+    assert read_checkpoint(path)["weight"].tolist() == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize(
     ("claims", "message"),
@@ -201,8 +209,8 @@ def test_truncated_files_are_refused(torch, tmp_path, format):
 def test_names_in_a_zip_lead_nowhere(tmp_path):
     inside = tmp_path / "inside"
     inside.mkdir()
-    names = ["../escaped", f"{tmp_path}/absolute", "archive/../../escaped"]
-    path = write_zip(inside / "state.pth", pickled_tensor(4, 0, (4,), (1,)), [("0", DATA)], names)
+    others = dict.fromkeys(["../escaped", f"{tmp_path}/absolute", "archive/../../escaped"], b"evil")
+    path = write_zip(inside / "state.pth", pickled_tensor(4, 0, (4,), (1,)), [("0", DATA)], others)
     assert read_checkpoint(path)["weight"].tolist() == [0, 1, 2, 3]
     assert [child.name for child in tmp_path.iterdir()] == ["inside"]
 

@@ -62,7 +62,7 @@ def AlexNet(
     >>> import zoo
     >>> model = zoo.AlexNet(classes=6, hidden_units=(512,))
     >>> model.count_params()
-    7192326
+    7191878
 
     Reference:
         https://arxiv.org/abs/1404.5997

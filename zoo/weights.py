@@ -50,15 +50,10 @@ def load_checkpoint(model, path, head="load"):
     """
     if head not in HEADS:
         raise ValueError(f"`head` must be one of {HEADS}. Received: head={head!r}")
-    slots = _slots(model)
-    state = {name: array for name, array in read_checkpoint(path).items() if not name.endswith(".num_batches_tracked")}
-    dense, last = _head(model)
-    if head == "keep_all" or last is None:
-        slots = {name: slot for name, slot in slots.items() if not name.startswith(dense)}
-        state = {name: array for name, array in state.items() if not name.startswith(dense)}
-    elif head == "keep":
-        slots = {name: slot for name, slot in slots.items() if not name.startswith(last)}
-        state = {name: array for name, array in state.items() if not name.startswith(last)}
+    skipped = _skipped(model, head)
+    slots = {name: slot for name, slot in _slots(model).items() if not name.startswith(skipped)}
+    state = {name: array for name, array in read_checkpoint(path).items() if not name.startswith(skipped)}
+    state = {name: array for name, array in state.items() if not name.endswith(".num_batches_tracked")}
     _check_fit(model, path, slots, state)
     for name, slot in slots.items():
         slot.variable.assign(slot.from_torch(state[name]))
@@ -193,11 +188,12 @@ def _torch_module(model, name):
     return "fc" if name == "predictions" else None
 
 
-def _head(model):
-    """How the names begin, in torch, of all dense layers, and of the last if the model has it."""
+def _skipped(model, head):
+    """How the names begin, in torch, of what is not to be loaded."""
     has_top = any(layer.name == "predictions" for layer in model.layers)
-    last = f"{_torch_module(model, 'predictions')}." if has_top else None
-    return "classifier." if _is_alexnet(model) else "fc.", last
+    if head == "keep_all" or not has_top:
+        return "classifier." if _is_alexnet(model) else "fc."
+    return f"{_torch_module(model, 'predictions')}." if head == "keep" else ()
 
 
 def _check_fit(model, path, slots, state):
