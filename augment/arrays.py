@@ -72,9 +72,28 @@ def cast_like(array, images):
     """
     xp = namespace(array)
     if is_integer(images):
-        limits = np.iinfo(keras.backend.standardize_dtype(images.dtype))
-        array = xp.clip(xp.round(array), limits.min, limits.max)
+        array = xp.clip(xp.round(array), *limits(images))
     return xp.cast(array, images.dtype)
+
+
+def limits(images):
+    """What a dtype of integers can hold.
+
+    Args:
+        images: as for `namespace`.
+
+    Returns:
+        `(lowest, highest)`, or None for floats.
+
+    Example:
+
+    >>> limits(np.zeros(1, "uint8"))
+    (0, 255)
+    """
+    if not is_integer(images):
+        return None
+    information = np.iinfo(keras.backend.standardize_dtype(images.dtype))
+    return int(information.min), int(information.max)
 
 
 def join_channels(channels):

@@ -31,7 +31,9 @@ class _Blend(Operation):
         values = xp.cast(images, "float32")
         reference = self.reference(values)
         values = values * factor if reference is None else values * factor + (1 - factor) * reference
-        return arrays.cast_like(xp.minimum(xp.maximum(values, self.value_range[0]), self.value_range[1]), images)
+        if tuple(self.value_range) != arrays.limits(images):
+            values = xp.clip(values, *self.value_range)
+        return arrays.cast_like(values, images)
 
     def reference(self, values):
         """What a factor of 0 gives; None for black."""

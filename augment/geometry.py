@@ -11,7 +11,7 @@ from augment.operation import check_probability
 from augment.operation import check_range
 from augment.operation import register
 from augment.sampling import check_mode
-from augment.sampling import gather_pixels
+from augment.sampling import shift
 from augment.sampling import turn
 from augment.selection import change_where
 
@@ -124,9 +124,7 @@ class Translation(Operation):
         return choice
 
     def apply(self, images, choice):
-        rows, columns = _positions(images)
-        rows, columns = rows - choice["down"][:, :, None], columns - choice["right"][:, :, None]
-        return gather_pixels(images, rows, columns, self.mode, self.fill)
+        return shift(images, choice["down"], choice["right"], self.mode, self.fill)
 
     def apply_boxes(self, boxes, choice, image_shape):
         height, width, _ = image_shape
@@ -179,13 +177,6 @@ class Rotation(Operation):
 
     def apply_boxes(self, boxes, choice, image_shape):
         return box_sides.rotate(boxes, *_direction(choice["degrees"]), image_shape)
-
-
-def _positions(images):
-    """Row and column of each pixel, in the form that `gather_pixels` takes."""
-    xp = arrays.namespace(images)
-    _, height, width, _ = arrays.shape(images)
-    return xp.arange(height, dtype="int32")[None, :, None], xp.arange(width, dtype="int32")[None, None, :]
 
 
 def _flip(images, chosen, axis):

@@ -51,11 +51,45 @@ def gather_pixels(images, rows, columns, mode="reflect", fill=0):
     bring_inside = mirror if mode == "reflect" else _clip
     first_row = (xp.arange(batch, dtype="int32") * height)[:, None, None]
     position = (first_row + bring_inside(xp, rows, height)) * width + bring_inside(xp, columns, width)
-    pixels = xp.take(xp.reshape(images, (-1, channels)), position)
-    if mode != "constant":
-        return pixels
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    return xp.where(inside[..., None], pixels, xp.cast(fill, images.dtype))
+    pixels = xp.reshape(images, (-1, channels))
+    if mode == "constant":
+        # What lies outside is read from one more pixel: cheaper than to replace it in every channel.
+        inside = ((rows >= 0) & (rows < height)) & ((columns >= 0) & (columns < width))
+        position = xp.where(inside, position, batch * height * width)
+        outside = xp.cast(xp.zeros((1, channels), "float32") + fill, images.dtype)
+        pixels = xp.concatenate([pixels, outside], axis=0)
+    return xp.take(pixels, position)
+
+
+def shift(images, down, right, mode, fill):
+    """Move images by whole pixels.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        down: int32 `(batch, 1)`.
+        right: int32 `(batch, 1)`.
+        mode: one of "reflect", "edge", "constant".
+        fill: float, for "constant".
+
+    Returns:
+        Images of the same shape and dtype.
+
+    Example:
+
+    >>> import numpy as np
+    >>> shift(np.array([[[[1], [2], [3]]]]), np.array([[0]]), np.array([[1]]), "constant", 0).ravel()
+    array([0, 1, 2])
+    """
+    xp = arrays.namespace(images)
+    _, height, width, _ = arrays.shape(images)
+    if _has_transform_kernel(images, mode):
+        down, right = xp.cast(down, "float32"), xp.cast(right, "float32")
+        nothing = right * 0
+        matrix = [nothing + 1, nothing, -right, nothing, nothing + 1, -down]
+        return _transform_tensorflow(images, matrix, "NEAREST", mode, fill)
+    rows = xp.arange(height, dtype="int32")[None, :, None] - down[:, :, None]
+    columns = xp.arange(width, dtype="int32")[None, None, :] - right[:, :, None]
+    return gather_pixels(images, rows, columns, mode, fill)
 
 
 def turn(images, cosine, sine, mode, fill):
@@ -84,9 +118,12 @@ def turn(images, cosine, sine, mode, fill):
     """
     xp = arrays.namespace(images)
     _, height, width, _ = arrays.shape(images)
-    if type(images).__module__.startswith("tensorflow") and numbers_may_vary(images) and mode != "reflect":
-        return _turn_tensorflow(images, cosine, sine, mode, fill)
     middle_y, middle_x = (xp.cast(side - 1, "float32") / 2 for side in (height, width))
+    if _has_transform_kernel(images, mode):
+        of_x = [cosine, -sine, middle_x - cosine * middle_x + sine * middle_y]
+        of_y = [sine, cosine, middle_y - sine * middle_x - cosine * middle_y]
+        turned = _transform_tensorflow(xp.cast(images, "float32"), [*of_x, *of_y], "BILINEAR", mode, fill)
+        return arrays.cast_like(turned, images)
     y = (xp.cast(xp.arange(height, dtype="int32"), "float32") - middle_y)[None, :, None]
     x = (xp.cast(xp.arange(width, dtype="int32"), "float32") - middle_x)[None, None, :]
     cosine, sine = cosine[:, :, None], sine[:, :, None]
@@ -129,24 +166,23 @@ def interpolate(images, y, x, mode, fill):
     return arrays.cast_like(total, images)
 
 
-def _turn_tensorflow(images, cosine, sine, mode, fill):
-    """One kernel, which XLA does not have."""
+def _has_transform_kernel(images, mode):
+    """TensorFlow has one kernel for it, which knows another kind of reflection, and which XLA does not know."""
+    return type(images).__module__.startswith("tensorflow") and numbers_may_vary(images) and mode != "reflect"
+
+
+def _transform_tensorflow(images, matrix, interpolation, mode, fill):
     import tensorflow as tf
 
-    height, width = (tf.cast(side, "float32") for side in arrays.shape(images)[1:3])
-    middle_y, middle_x = (height - 1) / 2, (width - 1) / 2
-    nothing = tf.zeros_like(cosine)
-    of_x = [cosine, -sine, middle_x - cosine * middle_x + sine * middle_y]
-    of_y = [sine, cosine, middle_y - sine * middle_x - cosine * middle_y]
-    turned = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(images, "float32"),
-        transforms=tf.concat([*of_x, *of_y, nothing, nothing], axis=1),
+    nothing = tf.zeros_like(matrix[0])
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.concat([*matrix, nothing, nothing], axis=1),
         output_shape=tf.shape(images)[1:3],
-        interpolation="BILINEAR",
+        interpolation=interpolation,
         fill_mode={"constant": "CONSTANT", "edge": "NEAREST"}[mode],
         fill_value=float(fill),
     )
-    return arrays.cast_like(turned, images)
 
 
 def _interpolate_torch(images, y, x, mode, fill):
