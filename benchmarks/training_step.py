@@ -84,7 +84,7 @@ def _train_keras(options, normalization):
 
     import zoo
     from recipes.training import session
-    from recipes.training.optimizers import SGD
+    from recipes.optimizers import SGD
 
     policy = "mixed_bfloat16" if options.precision == "bfloat16" else "float32"
     with session.session(0, policy), _normalization(zoo.davidnet, normalization):

@@ -22,7 +22,7 @@ from recipes import schedules
 from recipes.data.cifar10 import load_cifar10
 from recipes.data.digits import load_digits
 from recipes.training.evaluation import flip_accuracy
-from recipes.training.optimizers import SGD
+from recipes.optimizers import SGD
 from recipes.training.recipe import Experiment
 from recipes.training.recipe import recipe
 

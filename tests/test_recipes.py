@@ -18,7 +18,7 @@ from recipes.reporting.records import read_record
 from recipes.reporting.records import results
 from recipes.training import session
 from recipes.training.evaluation import flip_accuracy
-from recipes.training.optimizers import SGD
+from recipes.optimizers import SGD
 from recipes.training.recipe import resolve
 
 SHORT = {"data": "digits", "epochs": 2, "batch_size": 80, "warmup_epochs": 1.0, "quiet": True}
