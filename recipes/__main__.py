@@ -58,6 +58,14 @@ def _parser(arguments):
     command.set_defaults(command=_run)
     _add_recipe(command, arguments)
 
+    command = commands.add_parser("lr-find", help="learning-rate range test of what a recipe trains, as a picture")
+    command.set_defaults(command=_lr_find)
+    command.add_argument("--min-lr", type=float, default=1e-5, metavar="FLOAT", help="default: %(default)s")
+    command.add_argument("--max-lr", type=float, default=10.0, metavar="FLOAT", help="default: %(default)s")
+    command.add_argument("--steps", type=int, default=100, metavar="INT", help="updates (default: %(default)s)")
+    command.add_argument("--output", default="lr_find.png", help="the picture; a .csv beside it (default: %(default)s)")
+    _add_recipe(command, arguments)
+
     command = commands.add_parser("plot", help="curves of runs side by side, as a picture")
     command.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run")
     command.add_argument("--output", default="runs.png", help="the picture (default: %(default)s)")
@@ -79,10 +87,13 @@ def _parser(arguments):
 
 
 def _add_recipe(command, arguments):
-    """Give `zoo run RECIPE` the options that the recipe's signature has."""
+    """Give `zoo run RECIPE` and `zoo lr-find RECIPE` the options that the recipe's signature has."""
     names = list_recipes()
-    command.add_argument("recipe", metavar="RECIPE", help=f"one of {', '.join(names)}; its options: zoo run RECIPE -h")
-    words = [word for word in arguments[1:] if not word.startswith("-")] if arguments[:1] == ["run"] else []
+    command.add_argument(
+        "recipe", metavar="RECIPE", help=f"one of {', '.join(names)}; its options: {command.prog} RECIPE -h"
+    )
+    own = arguments[:1] == [command.prog.split()[-1]]
+    words = [word for word in arguments[1:] if not word.startswith("-")] if own else []
     if not words:
         return
     train = load_recipe(next((word for word in words if word in names), words[0]))
@@ -108,6 +119,30 @@ def _add_option(command, name, parameter, text):
 
 
 def _run(options):
+    train, arguments = _recipe(options)
+    record = train(**arguments)
+    if not arguments.get("quiet"):
+        tables.show_record(record)
+
+
+def _lr_find(options):
+    output = pathlib.Path(options.output)
+    if not output.parent.is_dir():
+        raise ValueError(f"Cannot write {output}: there is no folder {output.parent}.")
+    train, arguments = _recipe(options)
+    arguments.pop("output")
+    test = train.find_lr(**arguments)
+    plots.save(test.plot(), output)
+    test.to_csv(output.with_suffix(".csv"))
+    for name, rate in test.suggestions.items():
+        print(f"{name + ':':14}{rate:.3g}")
+    if not test.suggestions:
+        print(f"no suggestion: the loss diverged after {len(test.rates)} of {test.steps} steps. Lower --min-lr.")
+    print(output)
+
+
+def _recipe(options):
+    """The recipe that the options name, and its arguments."""
     arguments = vars(options)
     train = load_recipe(arguments.pop("recipe"))
     arguments.pop("command")
@@ -115,9 +150,7 @@ def _run(options):
         if arguments.setdefault("experiment", "demo") != "demo":
             raise ValueError("--demo is the experiment demo: leave out --experiment, or --demo.")
         check_name("experiment", "demo", train.experiments)
-    record = train(**arguments)
-    if not arguments.get("quiet"):
-        tables.show_record(record)
+    return train, arguments
 
 
 def _list(options):

@@ -66,7 +66,6 @@ class LearningRateCallback(keras.callbacks.Callback):
         Returns:
             float, or None to leave it alone.
         """
-        return None
 
     def on_train_begin(self, logs=None):
         optimizer = self.model.optimizer

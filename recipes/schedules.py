@@ -123,9 +123,7 @@ def one_cycle(
         Smith and Topin, 2017. https://arxiv.org/abs/1708.07120
     """
     first = peak_lr / initial_divisor
-    return _phases(
-        step, (first, peak_lr, first / final_divisor), total_steps, warmup_fraction, annealing, three_phase
-    )
+    return _phases(step, (first, peak_lr, first / final_divisor), total_steps, warmup_fraction, annealing, three_phase)
 
 
 def one_cycle_momentum(

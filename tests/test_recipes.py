@@ -13,12 +13,12 @@ from recipes.catalogue import load_recipe
 from recipes.cifar10_davidnet import EXPERIMENTS
 from recipes.cifar10_davidnet import _learning_rate
 from recipes.cifar10_davidnet import train
+from recipes.optimizers import SGD
 from recipes.reporting.records import measured
 from recipes.reporting.records import read_record
 from recipes.reporting.records import results
 from recipes.training import session
 from recipes.training.evaluation import flip_accuracy
-from recipes.optimizers import SGD
 from recipes.training.recipe import resolve
 
 SHORT = {"data": "digits", "epochs": 2, "batch_size": 80, "warmup_epochs": 1.0, "quiet": True}
