@@ -126,11 +126,8 @@ def _run(options):
 
 
 def _lr_find(options):
-    output = pathlib.Path(options.output)
-    if not output.parent.is_dir():
-        raise ValueError(f"Cannot write {output}: there is no folder {output.parent}.")
     train, arguments = _recipe(options)
-    arguments.pop("output")
+    output = _output(arguments.pop("output"))
     test = train.find_lr(**arguments)
     plots.save(test.plot(), output)
     test.to_csv(output.with_suffix(".csv"))
@@ -139,6 +136,14 @@ def _lr_find(options):
     if not test.suggestions:
         print(f"no suggestion: the loss diverged after {len(test.rates)} of {test.steps} steps. Lower --min-lr.")
     print(output)
+
+
+def _output(path):
+    """The path, where it can be written: said before the work, not after it."""
+    path = pathlib.Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"Cannot write {path}: there is no folder {path.parent}.")
+    return path
 
 
 def _recipe(options):
@@ -173,7 +178,8 @@ def _plot(options):
 def _preview(options):
     from recipes.reporting.preview import plot_preview
 
-    plots.save(plot_preview(options.images, options.size, options.seed), options.output)
+    output = _output(options.output)
+    plots.save(plot_preview(options.images, options.size, options.seed), output)
     print(options.output)
 
 

@@ -97,7 +97,7 @@ def find_lr(
     max_lr=10.0,
     steps=100,
     spacing="log",
-    smoothing=0.9,
+    smoothing=0.8,
     divergence=4.0,
     **fit_arguments,
 ):
@@ -117,7 +117,7 @@ def find_lr(
         max_lr: float. The last rate. Defaults to 10.
         steps: int, at least 2. Updates from the first rate to the last. Defaults to 100.
         spacing: one of "log", "linear". Defaults to "log".
-        smoothing: float in [0, 1). Part of the old value in the moving average of the loss. Defaults to 0.9.
+        smoothing: float in [0, 1). Part of the old value in the moving average of the loss. Defaults to 0.8.
         divergence: float above 1. It stops when the smoothed loss is more than this times its least
             value, or is no number. Defaults to 4.
         **fit_arguments: of `keras.Model.fit`, such as `batch_size` or `class_weight`.

@@ -20,7 +20,7 @@ class _Scheduled:
         if optimizer is None:
             return self
         value = getattr(optimizer, f"_{self.name}")
-        return value(optimizer.iterations) if callable(value) else value
+        return value(keras.ops.cast(optimizer.iterations, "float32")) if callable(value) else value
 
     def __set__(self, optimizer, value):
         current = getattr(optimizer, f"_{self.name}", None)

@@ -644,9 +644,10 @@ class PerUpdate(_Composed):
 
     def __call__(self, step):
         steps = self.arguments["gradient_accumulation_steps"]
-        # Whole numbers are divided as such: a float32 has no odd ones above 2 ** 24.
-        numbers = isinstance(step, (int, float, np.number, np.ndarray))
-        return self.arguments["schedule"](step // steps if numbers else keras.ops.floor_divide(step, steps))
+        if isinstance(step, (int, float, np.number, np.ndarray)):
+            return self.arguments["schedule"](step // steps)
+        # Divided as whole numbers: a float32 has no odd ones above 2 ** 24.
+        return self.arguments["schedule"](keras.ops.cast(keras.ops.floor_divide(step, steps), "float32"))
 
 
 def _phases(step, values, total_steps, warmup_fraction, annealing, three_phase):

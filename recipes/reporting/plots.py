@@ -77,8 +77,8 @@ def plot_range_test(rates, losses, smoothed, suggestions):
     axes.plot(rates, smoothed, color=_TRAIN, label="smoothed")
     for number, (name, rate) in enumerate(suggestions.items(), start=1):
         axes.axvline(rate, color=f"C{number}", linestyle="--", label=f"{name}: {rate:.2g}")
-    if len(smoothed):  # a last loss in the thousands would flatten the rest
-        low, high = min(smoothed), max(smoothed)
+    if len(losses):  # a last loss in the thousands would flatten the rest
+        low, high = min(losses), max(smoothed)
         axes.set_ylim(low - 0.1 * (high - low or 1), high + 0.1 * (high - low or 1))
     axes.set_xscale("log")
     axes.set_xlabel("learning rate")
