@@ -205,7 +205,8 @@ def _borrowed(model):
     """The model to do anything with; afterwards it is as it was."""
     names = ("optimizer", "train_function", "steps_per_execution", "stop_training", "history")
     kept = {name: vars(model)[name] for name in names if name in vars(model)}
-    variables = [*model.variables, *model.metrics_variables]
+    # On JAX an average of the weights can share their memory, which the step gives away.
+    variables = [*model.variables, *model.metrics_variables, *model.optimizer.variables]
     values = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
     known = set(map(id, variables))
     try:
