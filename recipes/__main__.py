@@ -26,7 +26,6 @@ def main(arguments=None):
     >>> main(["run", "cifar10_davidnt"])
     2
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets with errors about absent GPUs
     try:
         options = _parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
         options.command(options)
@@ -96,7 +95,10 @@ def _add_recipe(command, arguments):
     words = [word for word in arguments[1:] if not word.startswith("-")] if own else []
     if not words:
         return
-    train = load_recipe(next((word for word in words if word in names), words[0]))
+    name = next((word for word in words if word in names), words[0])
+    check_name("recipe", name, names)
+    _import_keras()
+    train = load_recipe(name)
     command.description = train.__doc__.splitlines()[0]
     command.add_argument("--demo", action="store_true", help="the experiment demo: small embedded data, a minute")
     for name, parameter in train.parameters.items():
@@ -159,6 +161,7 @@ def _recipe(options):
 
 
 def _list(options):
+    _import_keras()
     tables.show_models(options.name)
     tables.show_recipes(options.name)
 
@@ -176,6 +179,7 @@ def _plot(options):
 
 
 def _preview(options):
+    _import_keras()
     from recipes.reporting.preview import plot_preview
 
     output = _output(options.output)
@@ -184,12 +188,28 @@ def _preview(options):
 
 
 def _summary(options):
+    _import_keras()
     import zoo
 
     check_name("model", options.model, zoo.list_models())
     arguments = {"classes": options.classes, "input_shape": options.input_shape}
     model = getattr(zoo, options.model)(**{name: value for name, value in arguments.items() if value is not None})
     model.summary(line_length=100)
+
+
+def _import_keras():
+    """Import Keras without the greeting of TensorFlow, which is written before it reads its log level."""
+    if "keras" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    stderr = os.dup(2)
+    with pathlib.Path(os.devnull).open("wb") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        import keras  # noqa: F401
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 if __name__ == "__main__":

@@ -560,7 +560,7 @@ class Ramp(_Schedule):
 
     Example:
 
-    >>> Ramp(0.1, 0.5, steps=5, spacing="linear")(2)
+    >>> round(Ramp(0.1, 0.5, steps=5, spacing="linear")(2), 3)
     0.3
     """
 
