@@ -197,7 +197,8 @@ class _Recorder(keras.callbacks.Callback):
         self.losses.append(loss)
         self.average = self.smoothing * self.average + (1 - self.smoothing) * loss
         self.smoothed.append(self.average / (1 - self.smoothing ** len(self.losses)))
-        self.diverged = self.smoothed[-1] > self.divergence * min(self.smoothed)
+        least = min(self.smoothed)  # may be negative
+        self.diverged = self.smoothed[-1] > least + (self.divergence - 1) * abs(least)
 
 
 @contextlib.contextmanager
@@ -257,6 +258,6 @@ def _check(model, smoothing, divergence, fit_arguments):
         raise ValueError(f"`smoothing` must be from 0 to below 1. Received: smoothing={smoothing!r}")
     if not divergence > 1:
         raise ValueError(f"`divergence` must be above 1. Received: divergence={divergence!r}")
-    own = {"epochs", "initial_epoch", "verbose"} & set(fit_arguments)
+    own = {"epochs", "initial_epoch", "verbose", "validation_data", "validation_split"} & set(fit_arguments)
     if own:
-        raise ValueError(f"The range test itself says how long it trains. Leave out: {', '.join(sorted(own))}")
+        raise ValueError(f"A range test has no epochs and validates nothing. Leave out: {', '.join(sorted(own))}")

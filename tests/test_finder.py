@@ -110,14 +110,26 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+class Broken(keras.utils.PyDataset):
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        if index == 1:
+            raise RuntimeError("the second batch cannot be read")
+        return np.ones((16, 8), "float32"), np.ones((16, 1), "float32")
+
+
 @pytest.mark.parametrize(
-    "make",
+    ("make", "policy"),
     [
-        lambda: optimizers.SGD(
-            schedules.OneCycle(0.1, 100), schedules.OneCycleMomentum(100), gradient_accumulation_steps=2
+        (
+            lambda: optimizers.SGD(
+                schedules.OneCycle(0.1, 100), schedules.OneCycleMomentum(100), gradient_accumulation_steps=2
+            ),
+            "mixed_float16",
         ),
-        lambda: keras.optimizers.Adam(0.01, use_ema=True),
+        (lambda: keras.optimizers.Adam(0.01, use_ema=True), "float32"),
     ],
     ids=["ours", "adam"],
 )
@@ -134,6 +146,9 @@ def test_everything_is_as_it_was(make, policy, request):
     assert_same_state(model, before)
     with pytest.raises(KeyboardInterrupt):
         find_lr(model, x, x[:, :1], batch_size=16, steps=12, callbacks=[Interrupt()])
+    assert_same_state(model, before)
+    with pytest.raises(Exception, match="cannot be read"):
+        find_lr(model, Broken(), steps=12)
     assert_same_state(model, before)
     assert (model.optimizer, model.train_function, model.history) == (optimizer, step, history)
     model.fit(x, x[:, :1], batch_size=16, verbose=0)
@@ -230,6 +245,13 @@ def test_steps_that_overflow_have_no_rate(mixed_float16):
     np.testing.assert_allclose(test.losses, losses_by_numpy(np.geomspace(1e-3, 0.2, 9)), rtol=1e-3)
 
 
+def test_a_negative_loss_is_no_divergence():
+    model = quadratic("sgd")
+    model.compile("sgd", lambda y_true, y_pred: CURVATURE / 2 * y_pred**2 - 100.0)
+    test = find_lr(model, ONES, ONES, min_lr=1e-3, max_lr=0.2, steps=9, batch_size=3)
+    np.testing.assert_allclose(test.losses + 100, losses_by_numpy(np.geomspace(1e-3, 0.2, 9)), atol=1e-4)
+
+
 def test_the_table_and_the_picture_show_what_was_measured(tmp_path):
     test = find_lr(quadratic("sgd"), ONES, ONES, min_lr=1e-3, max_lr=2.0, steps=40, batch_size=3)
     test.to_csv(tmp_path / "range.csv")
@@ -255,6 +277,7 @@ def test_the_table_and_the_picture_show_what_was_measured(tmp_path):
         ({"smoothing": 1.0}, "`smoothing`.*1.0"),
         ({"divergence": 1.0}, "`divergence`.*1.0"),
         ({"epochs": 3}, "Leave out: epochs"),
+        ({"validation_data": (ONES, ONES)}, "Leave out: validation_data"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):

@@ -102,6 +102,7 @@ def recipe(experiments, default):
             return run.record
 
         def find_lr(experiment=default, *, min_lr=1e-5, max_lr=10.0, steps=100, **given):
+            """The range test of `recipes.finder` on what the recipe trains: a `RangeTest`, and no folder."""
             of_run, arguments = settings(experiment, given)
             of_test = {"min_lr": min_lr, "max_lr": max_lr, "steps": steps}
             schedules.Ramp(**of_test)  # refuses bad arguments before data are loaded
