@@ -100,7 +100,8 @@ def network(optimizer):
     inputs = keras.Input((8,))
     hidden = layers.Dropout(0.2)(layers.BatchNormalization()(layers.Dense(16, activation="relu")(inputs)))
     model = keras.Model(inputs, layers.Dense(1, dtype="float32")(hidden))
-    model.compile(optimizer, "mse", metrics=["mae"])
+    # XLA takes long to compile it; on JAX it is all there is.
+    model.compile(optimizer, "mse", metrics=["mae"], jit_compile=keras.backend.backend() == "jax")
     return model
 
 
