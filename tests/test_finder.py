@@ -111,14 +111,10 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-class Broken(keras.utils.PyDataset):
-    def __len__(self):
-        return 3
-
-    def __getitem__(self, index):
-        if index == 1:
-            raise RuntimeError("the second batch cannot be read")
-        return np.ones((16, 8), "float32"), np.ones((16, 1), "float32")
+def broken():
+    for _ in range(2):
+        yield np.ones((16, 8), "float32"), np.ones((16, 1), "float32")
+    raise RuntimeError("the third batch cannot be read")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +145,7 @@ def test_everything_is_as_it_was(make, policy, request):
         find_lr(model, x, x[:, :1], batch_size=16, steps=12, callbacks=[Interrupt()])
     assert_same_state(model, before)
     with pytest.raises(Exception, match="cannot be read"):
-        find_lr(model, Broken(), steps=12)
+        find_lr(model, broken(), steps=12)
     assert_same_state(model, before)
     assert (model.optimizer, model.train_function, model.history) == (optimizer, step, history)
     model.fit(x, x[:, :1], batch_size=16, verbose=0)
