@@ -88,31 +88,15 @@ class RangeTest:
             raise ValueError(f"Cannot write {path}: {error.strerror}.") from error
 
 
-def find_lr(
-    model,
-    x,
-    y=None,
-    *,
-    min_lr=1e-7,
-    max_lr=10.0,
-    steps=100,
-    spacing="log",
-    smoothing=0.8,
-    divergence=4.0,
-    **fit_arguments,
-):
+class LRFinder:
     """Train a compiled model at rising learning rates, and put everything back.
 
     Each update has the next rate. It is the model that is trained: its loss, its own `train_step`,
     precision, loss scaling, gradient accumulation; with a fresh optimizer of the same settings,
-    whose learning rate is a schedule inside the compiled step. Afterwards, and after an exception,
-    weights, statistics, seeds and metrics are as they were, and the model has its own optimizer
-    and compiled step again. Data that end too early are gone through again.
+    whose learning rate is a schedule inside the compiled step.
 
     Args:
         model: a compiled and built `keras.Model`.
-        x: training data: array, `tf.data.Dataset`, `keras.utils.PyDataset`, or what else `fit` takes.
-        y: targets, or None if `x` has them. Defaults to None.
         min_lr: float. The first rate. Defaults to 1e-7.
         max_lr: float. The last rate. Defaults to 10.
         steps: int, at least 2. Updates from the first rate to the last. Defaults to 100.
@@ -120,20 +104,16 @@ def find_lr(
         smoothing: float in [0, 1). Part of the old value in the moving average of the loss. Defaults to 0.8.
         divergence: float above 1. It stops when the smoothed loss is more than this times its least
             value, or is no number. Defaults to 4.
-        **fit_arguments: of `keras.Model.fit`, such as `batch_size` or `class_weight`.
-
-    Returns:
-        A `RangeTest`.
 
     Raises:
-        ValueError: for arguments out of range, a model that is not compiled or built, or one whose
-            training step reports no loss.
+        ValueError: for arguments out of range, or a model that is not compiled or built.
 
     Example:
 
     >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     >>> model.compile(keras.optimizers.SGD(), "mse")
-    >>> test = find_lr(model, np.ones((64, 1)), np.zeros((64, 1)), min_lr=1e-3, steps=60, batch_size=8)
+    >>> finder = LRFinder(model, min_lr=1e-3, steps=60)
+    >>> test = finder.find(np.ones((64, 1)), np.zeros((64, 1)), batch_size=8)
     >>> test.diverged, sorted(test.suggestions)
     (True, ['minimum / 10', 'steepest', 'valley'])
 
@@ -141,22 +121,50 @@ def find_lr(
         Smith, 2015. https://arxiv.org/abs/1506.01186
         https://docs.fast.ai/callback.schedule.html
     """
-    _check(model, smoothing, divergence, fit_arguments)
-    ramp = schedules.Ramp(min_lr, max_lr, steps, spacing)
-    recorder = _Recorder(steps, smoothing, divergence)
-    extra = fit_arguments.pop("callbacks", None) or []
-    extra = list(extra) if isinstance(extra, (list, tuple)) else [extra]
-    with _borrowed(model):
-        optimizer = _fresh(model.optimizer, ramp)
-        # `compile` would renew the loss and the metrics too; and plain assignment would make the
-        # optimizer a part of the model for good.
-        vars(model).update(optimizer=optimizer, train_function=None, steps_per_execution=1)
-        accumulated = getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps or 1
-        recorder.most_batches = steps * accumulated + _MOST_SKIPPED
-        model.fit(x, y, epochs=recorder.most_batches, verbose=0, callbacks=[recorder, *extra], **fit_arguments)
-    rates = np.array([ramp(step) for step in range(len(recorder.losses))])
-    losses, smoothed = np.array(recorder.losses), np.array(recorder.smoothed)
-    return RangeTest(rates, losses, smoothed, steps, recorder.diverged)
+
+    def __init__(self, model, min_lr=1e-7, max_lr=10.0, steps=100, spacing="log", smoothing=0.8, divergence=4.0):
+        _check(model, smoothing, divergence)
+        self.model = model
+        self.ramp = schedules.Ramp(min_lr, max_lr, steps, spacing)
+        self.steps = steps
+        self.smoothing = smoothing
+        self.divergence = divergence
+
+    def find(self, x, y=None, **fit_arguments):
+        """Run the test.
+
+        Afterwards, and after an exception, weights, statistics, seeds and metrics are as they were,
+        and the model has its own optimizer and compiled step again. Data that end too early are gone
+        through again.
+
+        Args:
+            x: training data: array, `tf.data.Dataset`, `keras.utils.PyDataset`, or what else `fit` takes.
+            y: targets, or None if `x` has them. Defaults to None.
+            **fit_arguments: of `keras.Model.fit`, such as `batch_size` or `class_weight`.
+
+        Returns:
+            A `RangeTest`.
+
+        Raises:
+            ValueError: for arguments that make no sense here, or a training step that reports no loss.
+        """
+        own = {"epochs", "initial_epoch", "verbose", "validation_data", "validation_split"} & set(fit_arguments)
+        if own:
+            raise ValueError(f"A range test has no epochs and validates nothing. Leave out: {', '.join(sorted(own))}")
+        recorder = _Recorder(self.steps, self.smoothing, self.divergence)
+        extra = fit_arguments.pop("callbacks", None) or []
+        extra = list(extra) if isinstance(extra, (list, tuple)) else [extra]
+        with _borrowed(self.model) as model:
+            optimizer = _fresh(model.optimizer, self.ramp)
+            # `compile` would renew the loss and the metrics too; and plain assignment would make the
+            # optimizer a part of the model for good.
+            vars(model).update(optimizer=optimizer, train_function=None, steps_per_execution=1)
+            accumulated = getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps or 1
+            recorder.most_batches = self.steps * accumulated + _MOST_SKIPPED
+            model.fit(x, y, epochs=recorder.most_batches, verbose=0, callbacks=[recorder, *extra], **fit_arguments)
+        rates = np.array([self.ramp(step) for step in range(len(recorder.losses))])
+        losses, smoothed = np.array(recorder.losses), np.array(recorder.smoothed)
+        return RangeTest(rates, losses, smoothed, self.steps, recorder.diverged)
 
 
 class _Recorder(keras.callbacks.Callback):
@@ -211,7 +219,7 @@ def _borrowed(model):
     values = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
     known = set(map(id, variables))
     try:
-        yield
+        yield model
     finally:
         for name in names:
             vars(model).pop(name, None)
@@ -249,7 +257,7 @@ def _valley(losses):
     return end - int(lengths[end]) // 2
 
 
-def _check(model, smoothing, divergence, fit_arguments):
+def _check(model, smoothing, divergence):
     if not getattr(model, "compiled", False) or model.optimizer is None:
         raise ValueError(f"The model must be compiled with an optimizer: call `compile`. Received: {model!r}")
     if not model.built:
@@ -258,6 +266,3 @@ def _check(model, smoothing, divergence, fit_arguments):
         raise ValueError(f"`smoothing` must be from 0 to below 1. Received: smoothing={smoothing!r}")
     if not divergence > 1:
         raise ValueError(f"`divergence` must be above 1. Received: divergence={divergence!r}")
-    own = {"epochs", "initial_epoch", "verbose", "validation_data", "validation_split"} & set(fit_arguments)
-    if own:
-        raise ValueError(f"A range test has no epochs and validates nothing. Leave out: {', '.join(sorted(own))}")

@@ -6,10 +6,12 @@ import pytest
 
 from recipes import optimizers
 from recipes import schedules
+from recipes.finder import LRFinder
 from recipes.finder import RangeTest
-from recipes.finder import find_lr
+from recipes.schedules import knots
 
 CURVATURE = 8.0
+SETTINGS = ("min_lr", "max_lr", "steps", "spacing", "smoothing", "divergence")
 ONES = np.ones((12, 1), "float32")
 
 
@@ -19,6 +21,11 @@ def quadratic(optimizer, start=1.0, **compile_arguments):
     model.set_weights([np.full((1, 1), start, "float32")])
     model.compile(optimizer, lambda y_true, y_pred: CURVATURE / 2 * y_pred**2, **compile_arguments)
     return model
+
+
+def find_lr(model, *data, **arguments):
+    settings = {name: arguments.pop(name) for name in SETTINGS if name in arguments}
+    return LRFinder(model, **settings).find(*data, **arguments)
 
 
 def losses_by_numpy(rates):
@@ -57,7 +64,7 @@ def assert_same_state(model, before):
         np.testing.assert_array_equal(after[path], value, err_msg=path)
 
 
-@pytest.mark.parametrize("spacing", schedules.SPACINGS)
+@pytest.mark.parametrize("spacing", knots.SPACINGS)
 def test_losses_and_divergence_are_those_of_the_quadratic(spacing):
     arguments = {"min_lr": 1e-3, "max_lr": 2.0, "steps": 60, "spacing": spacing, "smoothing": 0.5}
     test = find_lr(quadratic(keras.optimizers.SGD(0.1)), ONES, ONES, batch_size=3, **arguments)

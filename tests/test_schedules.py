@@ -9,6 +9,8 @@ import pytest
 
 from recipes import schedules
 from recipes.cifar10_davidnet import sine_height
+from recipes.schedules import cyclic
+from recipes.schedules import superconvergence
 
 to_numpy = keras.ops.convert_to_numpy
 
@@ -68,7 +70,7 @@ def test_one_cycle_equals_torch_in_rate_and_momentum(annealing, three_phase):
         assert momentum(total + 5) == pytest.approx(highest)
 
 
-@pytest.mark.parametrize("mode", schedules.MODES)
+@pytest.mark.parametrize("mode", cyclic.MODES)
 def test_cyclic_equals_torch_in_rate_and_momentum(mode):
     generator = np.random.default_rng(0)
     for trial in range(40):
@@ -96,7 +98,7 @@ def test_cyclic_equals_torch_in_rate_and_momentum(mode):
         assert_follows(schedules.CyclicLR(highest, lowest, **arguments), momentums)
 
 
-@pytest.mark.parametrize("scale_mode", schedules.SCALE_MODES)
+@pytest.mark.parametrize("scale_mode", cyclic.SCALE_MODES)
 def test_custom_scales_equal_torch(scale_mode):
     def scale(x):
         return 0.5 * (1 + math.sin(x * math.pi / 2.5))
@@ -166,12 +168,12 @@ def every_schedule(generator):
     total, fraction = int(generator.integers(20, 200)), float(generator.uniform(0.1, 0.45))
     peak, size = float(generator.uniform(0.01, 2)), int(generator.integers(3, 50))
     steep = 4 * peak / min(fraction * total - 1, total - 2 * fraction * total)
-    for annealing in schedules.ANNEALINGS:
+    for annealing in superconvergence.ANNEALINGS:
         for three_phase in (False, True):
             arguments = {"warmup_fraction": fraction, "annealing": annealing, "three_phase": three_phase}
             yield schedules.OneCycle(peak, total, **arguments), total, steep
             yield schedules.OneCycleMomentum(total, 0.1, 0.1 + 0.4 * peak, **arguments), total, steep
-    for mode in schedules.MODES:
+    for mode in cyclic.MODES:
         yield schedules.CyclicLR(0.0, peak, size, mode, 0.99, step_size_down=size + 2), total, 2 * peak / size
     yield schedules.Ramp(peak / 100, peak, total), total, 10 * peak / total
     yield schedules.Warmup(schedules.Ramp(peak / 2, peak, total), size), total, peak / size + 10 * peak / total

@@ -9,7 +9,7 @@ import platform
 import keras
 
 from recipes.callbacks import LearningRateLogger
-from recipes.finder import find_lr
+from recipes.finder import LRFinder
 from recipes.reporting import plots
 from recipes.reporting.records import Record
 from recipes.training import session
@@ -156,7 +156,7 @@ class RangeTestRun(Run):
     """A run whose `fit` is a learning-rate range test. It ends there, and leaves no folder.
 
     Args:
-        range_arguments: dict. Arguments of `recipes.finder.find_lr`.
+        range_arguments: dict. Arguments of `recipes.finder.LRFinder`.
         **settings: of `Run`.
     """
 
@@ -168,10 +168,8 @@ class RangeTestRun(Run):
     def fit(self, model, data, *, epochs, steps_per_epoch, callbacks=(), **arguments):
         self._callbacks = [Progress(None, self.range_arguments["steps"], self.quiet)]
         kept = {name: value for name, value in arguments.items() if not name.startswith("validation_")}
-        self.result = find_lr(
-            model,
+        self.result = LRFinder(model, **self.range_arguments).find(
             data,
-            **self.range_arguments,
             **kept,
             steps_per_epoch=_given_steps(data, steps_per_epoch),
             callbacks=[*self._callbacks, *_epoch_callbacks(data)],
