@@ -155,10 +155,20 @@ def _numpy():
         cast=lambda array, dtype: np.asarray(array).astype(dtype, copy=False),
         clip=np.clip,
         flip=np.flip,
+        lerp=_lerp,
         replace=_numpy_replace,
         take=lambda array, index, axis=0: np.take(array, index, axis=axis),
         true_rows=np.flatnonzero,
     )
+
+
+def _lerp(start, end, weight):
+    return start + weight * (end - start)
+
+
+def _torch_lerp(start, end, weight):
+    """One pass over the memory in place of three."""
+    return start.lerp(end, weight)
 
 
 def _numpy_replace(array, rows, values):
@@ -177,6 +187,7 @@ def _keras():
         cast=keras.ops.cast,
         clip=keras.ops.clip,
         flip=keras.ops.flip,
+        lerp=_torch_lerp if torch else _lerp,
         replace=lambda array, rows, values: array.clone().index_copy_(0, rows.long(), values),  # torch only
         take=_torch_take if torch else lambda array, index, axis=0: keras.ops.take(array, index, axis),
         true_rows=lambda flags: flags.nonzero()[:, 0],  # torch only
@@ -212,6 +223,7 @@ def _tensorflow():
         cast=tf.cast,
         clip=tf.clip_by_value,
         flip=lambda array, axis: tf.reverse(array, [axis]),
+        lerp=_lerp,
         replace=lambda array, rows, values: tf.tensor_scatter_nd_update(array, rows[:, None], values),
         shape=tf.shape,
         take=lambda array, index, axis=0: tf.gather(array, index, axis=axis),

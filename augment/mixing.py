@@ -145,4 +145,4 @@ def _blend(values, choice):
     partners = xp.take(values, choice["partner"])  # before the cast: integers are a quarter of the bytes
     values, partners = xp.cast(values, dtype), xp.cast(partners, dtype)
     weight = xp.cast(xp.reshape(choice["weight"], (-1,) + (1,) * (len(values.shape) - 1)), dtype)
-    return partners + weight * (values - partners)
+    return xp.lerp(partners, values, weight)

@@ -293,6 +293,8 @@ def blur(images, sigma, radius):
     kernel = _half_kernel(sigma, radius)
     if isinstance(images, np.ndarray):
         return _blur_numpy(images, kernel)
+    if keras.backend.backend() == "torch" and type(images).__module__.startswith("torch"):
+        return _blur_torch(images, kernel)
     _, height, width, _ = arrays.shape(images)
     return resample(images, _blur_weights(kernel, height), _blur_weights(kernel, width))
 
@@ -320,6 +322,20 @@ def _blur_weights(kernel, side):
     always = origin >= 0
     above, below = weights(to + origin, origin > 0), weights(2 * (side - 1) - to - origin, origin < side - 1)
     return weights(xp.abs(to - origin), always) + above + below
+
+
+def _blur_torch(images, kernel):
+    """A convolution with a group for each channel of each image."""
+    import torch
+
+    batch, height, width, channels = images.shape
+    radius = kernel.shape[1] - 1
+    taps = torch.cat([kernel.flip(1), kernel[:, 1:]], dim=1).repeat_interleave(channels, 0)[:, None, :, None]
+    values = images.permute(0, 3, 1, 2).to(torch.float32).reshape(1, batch * channels, height, width)
+    for padding, weights in (((0, 0, radius, radius), taps), ((radius, radius, 0, 0), taps.transpose(2, 3))):
+        values = torch.nn.functional.pad(values, padding, mode="reflect")
+        values = torch.nn.functional.conv2d(values, weights, groups=batch * channels)
+    return arrays.cast_like(values.reshape(batch, channels, height, width).permute(0, 2, 3, 1), images)
 
 
 def _blur_numpy(images, kernel):
