@@ -11,8 +11,9 @@ import keras
 import numpy as np
 
 _SAME_NAMES = (
-    *("abs", "any", "arange", "concatenate", "cos", "cumsum", "exp", "floor", "left_shift", "log"),
-    *("maximum", "minimum", "pad", "reshape", "right_shift", "round", "sign", "sin", "sqrt", "stack", "sum", "where"),
+    *("abs", "any", "arange", "concatenate", "cos", "cumsum", "exp", "floor", "left_shift", "log", "matmul", "max"),
+    *("maximum", "min", "minimum", "pad", "reshape", "right_shift", "round", "sign", "sin", "sqrt", "stack", "sum"),
+    *("transpose", "where"),
 )
 
 
@@ -100,10 +101,6 @@ def _keras():
     )
 
 
-def _take(array, index):
-    return keras.ops.take(array, index, axis=0)
-
-
 def _torch_take(array, index):
     """Three times as fast as `keras.ops.take`, which wraps negative positions first."""
     return array.index_select(0, index.reshape(-1)).reshape(index.shape + array.shape[1:])
@@ -119,6 +116,8 @@ def _tensorflow():
         "concatenate": tf.concat,
         "left_shift": tf.bitwise.left_shift,
         "log": tf.math.log,
+        "max": tf.reduce_max,
+        "min": tf.reduce_min,
         "pad": lambda array, width, mode: tf.pad(array, width, mode=mode.upper()),
         "right_shift": tf.bitwise.right_shift,
         "sum": tf.reduce_sum,

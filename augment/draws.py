@@ -181,6 +181,32 @@ def permutation(seed, epoch, index):
     return arrays.namespace(index).cast(arrays.namespace(index).argsort(order), "int32")
 
 
+def first_accepted(proposals, accepted, otherwise=None):
+    """Of several proposals for each sample, take the first that is accepted.
+
+    Args:
+        proposals: dict of name to int32 `(batch, count)`.
+        accepted: bool `(batch, count)`.
+        otherwise: dict of name to integer, for samples of which none is accepted. Defaults to zeros.
+
+    Returns:
+        dict of name to int32 `(batch, 1)`.
+
+    Example:
+
+    >>> first_accepted({"top": np.array([[5, 6, 7], [5, 6, 7]])}, np.array([[False, True, True], [False] * 3]))
+    {'top': array([[6],
+           [0]], dtype=int32)}
+    """
+    xp = arrays.namespace(accepted)
+    first = xp.cast(accepted & (xp.cumsum(xp.cast(accepted, "int32"), axis=1) == 1), "int32")
+    none = 1 - xp.cast(xp.sum(first, axis=1), "int32")[:, None]
+    return {
+        name: xp.cast(xp.sum(values * first, axis=1), "int32")[:, None] + none * (otherwise[name] if otherwise else 0)
+        for name, values in proposals.items()
+    }
+
+
 def check_seed(seed):
     """Refuse what is no 64-bit integer.
 

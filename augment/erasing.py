@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from augment import arrays
+from augment.draws import first_accepted
 from augment.operation import Operation
 from augment.operation import check_probability
 from augment.operation import check_range
@@ -113,11 +114,9 @@ class RandomErasing(Operation):
 
     def __post_init__(self):
         check_probability("probability", self.probability)
-        check_range("area", self.area, 0)
+        check_range("area", self.area, 0, 1)
         check_range("aspect", self.aspect, 1e-6)
         check_range("value", self.value, -math.inf)
-        if self.area[1] > 1:
-            raise ValueError(f"`area` is a fraction of the image, at most 1. Received: area={self.area!r}")
         squarest = min(max(1.0, self.aspect[0]), self.aspect[1])
         if self.area[0] * max(squarest, 1 / squarest) >= 1:
             raise ValueError(
@@ -127,9 +126,10 @@ class RandomErasing(Operation):
 
     def draw(self, stream, image_shape):
         height, width, channels = image_shape
-        area = stream.uniform(*self.area, count=self.PROPOSALS) * (height * width)
-        aspect = stream.uniform(*self.aspect, count=self.PROPOSALS)
+        area = stream.uniform(*self.area, count=self.PROPOSALS)
         xp = arrays.namespace(area)
+        area = area * xp.cast(height * width, "float32")
+        aspect = stream.uniform(*self.aspect, count=self.PROPOSALS)
         proposals = {
             "height": xp.cast(xp.sqrt(area * aspect), "int32"),
             "width": xp.cast(xp.sqrt(area / aspect), "int32"),
@@ -137,10 +137,7 @@ class RandomErasing(Operation):
             "left": stream.integers(width, self.PROPOSALS),
         }
         fits = (proposals["top"] + proposals["height"] <= height) & (proposals["left"] + proposals["width"] <= width)
-        accepted = xp.cast(_first_true(xp, fits), "int32")
-        choice = {
-            name: xp.cast(xp.sum(values * accepted, axis=1), "int32")[:, None] for name, values in proposals.items()
-        }
+        choice = first_accepted(proposals, fits)
         # A rectangle of no height leaves the image as it is.
         choice["height"] = choice["height"] * xp.cast(stream.chance(self.probability), "int32")
         pixels = height * width * channels if self.per_pixel else 1
@@ -174,9 +171,3 @@ def boxes_mask(images, top, left, height, width):
     in_rows = (y >= top[:, :, None]) & (y < (top + height)[:, :, None])
     in_columns = (x >= left[:, :, None]) & (x < (left + width)[:, :, None])
     return xp.any(in_rows[:, :, :, None] & in_columns[:, :, None, :], axis=1)[..., None]
-
-
-def _first_true(xp, flags):
-    """Mark the first True of each row; none where there is none."""
-    seen = xp.cumsum(xp.cast(flags, "int32"), axis=1)
-    return flags & (seen == 1)

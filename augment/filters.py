@@ -10,6 +10,8 @@ from augment.operation import Operation
 from augment.operation import check_probability
 from augment.operation import check_range
 from augment.operation import register
+from augment.sampling import blur_weights
+from augment.sampling import resample
 
 
 @register
@@ -51,21 +53,14 @@ class GaussianBlur(Operation):
         return {"sigma": stream.uniform(*self._range()) * stream.switch(self.probability)}
 
     def apply(self, images, choice):
-        xp = arrays.namespace(images)
         _, height, width, _ = arrays.shape(images)
         for side in (height, width):
             if isinstance(side, int) and side <= self.radius:
                 raise ValueError(
                     f"{self} needs images of more than {self.radius} pixels a side. Received: {height} x {width}"
                 )
-        distance = xp.cast(xp.arange(2 * self.radius + 1, dtype="int32") - self.radius, "float32")
-        sigma = xp.maximum(choice["sigma"], 1e-3)  # below that, one weight is 1 and the others 0
-        kernel = xp.exp(-0.5 * (distance / sigma) ** 2)
-        kernel = kernel / sum(kernel[:, tap, None] for tap in range(2 * self.radius + 1))
-        blurred = xp.cast(images, "float32")
-        blurred = _convolve(xp, blurred, kernel, 1, height)
-        blurred = _convolve(xp, blurred, kernel, 2, width)
-        return arrays.cast_like(blurred, images)
+        sigma = choice["sigma"]
+        return resample(images, blur_weights(sigma, self.radius, height), blur_weights(sigma, self.radius, width))
 
 
 @register
@@ -113,16 +108,3 @@ class Normalize(Operation):
             raise ValueError(f"{self} is for {len(self.mean)} channels. Received: images of {channels} channels")
         mean, std = (xp.asarray(np.asarray(values, "float32")) for values in (self.mean, self.std))
         return (xp.cast(images, "float32") - mean) / std
-
-
-def _convolve(xp, images, kernel, axis, side):
-    """Weigh shifted copies of each image with the image's own kernel, along one axis."""
-    radius = kernel.shape[1] // 2
-    widths = [(0, 0)] * 4
-    widths[axis] = (radius, radius)
-    padded = xp.pad(images, widths, mode="reflect")
-    total = 0
-    for tap in range(2 * radius + 1):
-        part = padded[:, tap : tap + side] if axis == 1 else padded[:, :, tap : tap + side]
-        total = total + part * kernel[:, tap, None, None, None]
-    return total

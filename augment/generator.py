@@ -143,6 +143,9 @@ class ArrayGenerator(EpochGenerator):
         labels: array `(samples, ...)`, or None. Defaults to None.
         operations: list of `Operation`, imgaug augmenters, or callables `image -> image` or
             `(image, rng) -> image`, applied in this order. Defaults to none.
+        boxes: array `(samples, count, 4)`, as `augment.boxes` describes them, or None: then batches are
+            `(images, targets)`, where targets is a dict of "boxes" and, if given, "labels". Functions
+            and imgaug leave boxes where they are. Defaults to None.
         batch_size: int. Defaults to 32.
         seed: int. Defaults to 0.
         shuffle: bool. Outside training always False. Defaults to True.
@@ -170,6 +173,7 @@ class ArrayGenerator(EpochGenerator):
         labels=None,
         operations=(),
         *,
+        boxes=None,
         batch_size=32,
         seed=0,
         shuffle=True,
@@ -177,27 +181,21 @@ class ArrayGenerator(EpochGenerator):
         training=True,
         workers=1,
     ):
-        check_arrays(images, labels, batch_size, drop_remainder)
+        check_arrays(images, labels, batch_size, drop_remainder, boxes=boxes)
         self.images = images
         self.labels = labels
+        self.boxes = boxes
         self.training = training
         self.operations = _as_operations(operations)
         draws.check_seed(seed)
-        try_operations(self.operations, images, labels)
+        try_operations(self.operations, images, labels, boxes)
         super().__init__(len(images), batch_size, seed, shuffle and training, drop_remainder, workers)
 
     def load(self, epoch, index):
-        labels = None if self.labels is None else self.labels[index]
-        images, labels = transform(
-            self.operations,
-            self.images[index],
-            labels,
-            index=index,
-            seed=self.seed,
-            epoch=epoch,
-            training=self.training,
-        )
-        return (images,) if labels is None else (images, labels)
+        batch = (None if each is None else each[index] for each in (self.images, self.labels, self.boxes))
+        batch = transform(self.operations, *batch, index=index, seed=self.seed, epoch=epoch, training=self.training)
+        batch = as_batch(*batch)
+        return batch if isinstance(batch, tuple) else (batch,)
 
 
 class MixupGenerator(EpochGenerator):
@@ -309,7 +307,28 @@ def get_random_eraser(p=0.5, s_l=0.02, s_h=0.4, r_1=0.3, r_2=1 / 0.3, v_l=0, v_h
     return eraser
 
 
-def check_arrays(images, labels, batch_size, drop_remainder, times=1):
+def as_batch(images, labels, boxes=None):
+    """A batch in the form that `fit` takes.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        labels: `(batch, ...)`, or None.
+        boxes: `(batch, count, 4)`, or None. Defaults to None.
+
+    Returns:
+        `images`, `(images, labels)`, or `(images, {"boxes": boxes, "labels": labels})`.
+
+    Example:
+
+    >>> sorted(as_batch("images", "labels", "boxes")[1])
+    ['boxes', 'labels']
+    """
+    if boxes is not None:
+        return images, {"boxes": boxes} if labels is None else {"boxes": boxes, "labels": labels}
+    return images if labels is None else (images, labels)
+
+
+def check_arrays(images, labels, batch_size, drop_remainder, times=1, boxes=None):
     """Refuse arrays that make no batches.
 
     Args:
@@ -318,6 +337,7 @@ def check_arrays(images, labels, batch_size, drop_remainder, times=1):
         batch_size: int.
         drop_remainder: bool.
         times: int. How many samples make one of a batch. Defaults to 1.
+        boxes: array `(samples, count, 4)`, or None. Defaults to None.
 
     Returns:
         int. Batches in an epoch.
@@ -329,8 +349,9 @@ def check_arrays(images, labels, batch_size, drop_remainder, times=1):
     if getattr(images, "ndim", None) != 4:
         received = getattr(images, "shape", type(images).__name__)
         raise ValueError(f"`images` must be an array (samples, height, width, channels). Received: {received}")
-    if labels is not None and len(labels) != len(images):
-        raise ValueError(f"`images` and `labels` must be as many. Received: {len(images)} and {len(labels)}")
+    for name, each in (("labels", labels), ("boxes", boxes)):
+        if each is not None and len(each) != len(images):
+            raise ValueError(f"`images` and `{name}` must be as many. Received: {len(images)} and {len(each)}")
     if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
         raise ValueError(f"`batch_size` must be a positive integer. Received: batch_size={batch_size!r}")
     needed = times * batch_size

@@ -24,12 +24,13 @@ class Augmentation(keras.layers.Layer):
     Call arguments:
         images: `(batch, height, width, channels)`, uint8 or float.
         labels: `(batch, ...)`, or None. Defaults to None.
+        boxes: `(batch, count, 4)`, as `augment.boxes` describes them, or None. Defaults to None.
         index: int32 `(batch,)`, the position of each sample in its data set, or None. Defaults to None.
         epoch: int32 scalar, or None. Defaults to None.
         training: bool.
 
     Returns:
-        The images, or `(images, labels)` where labels were given.
+        The images; with labels, boxes, or both, a tuple of images and of what was given.
 
     Raises:
         ValueError: if `operations` or `seed` are none.
@@ -51,16 +52,17 @@ class Augmentation(keras.layers.Layer):
         # A weight, not a SeedGenerator: Keras does not save those, and a loaded layer must go on where it was.
         self.batches = self.add_weight(shape=(), initializer="zeros", dtype="int32", trainable=False, name="batches")
 
-    def call(self, images, labels=None, index=None, epoch=None, training=False):
+    def call(self, images, labels=None, boxes=None, index=None, epoch=None, training=False):
         if training and epoch is None:
             epoch = keras.ops.convert_to_tensor(self.batches)
             self.batches.assign(epoch + 1)
         if index is None:
             index = keras.ops.arange(keras.ops.shape(images)[0], dtype="int32")
-        images, labels = transform(
-            self.operations, images, labels, index=index, seed=self.seed, epoch=epoch, training=training
+        batch = transform(
+            self.operations, images, labels, boxes, index=index, seed=self.seed, epoch=epoch, training=training
         )
-        return images if labels is None else (images, labels)
+        given = tuple(part for part in batch if part is not None)
+        return given if len(given) > 1 else given[0]
 
     def get_config(self):
         operations = [keras.saving.serialize_keras_object(operation) for operation in self.operations]

@@ -54,6 +54,19 @@ class Operation:
         """
         raise NotImplementedError(f"{type(self).__name__} does not define `apply`.")
 
+    def apply_boxes(self, boxes, choice, image_shape):
+        """Change the boxes as chosen; operations that move no pixels leave them alone.
+
+        Args:
+            boxes: `(batch, count, 4)`, as `augment.boxes` describes them.
+            choice: what `draw` returned.
+            image_shape: tuple `(height, width, channels)` before the change.
+
+        Returns:
+            float32 boxes.
+        """
+        return boxes
+
     def apply_labels(self, labels, choice):
         """Change the labels as chosen; most operations leave them alone.
 
@@ -66,6 +79,24 @@ class Operation:
         """
         return labels
 
+    def changes_labels(self):
+        """Whether labels must be there: where images are mixed, or labels depend on the choice otherwise.
+
+        Returns:
+            bool.
+        """
+        return type(self).apply_labels is not Operation.apply_labels
+
+    def evaluation_choice(self, image_shape):
+        """The choice that stands for all outside training; most operations then do nothing.
+
+        Args:
+            image_shape: tuple `(height, width, channels)`.
+
+        Returns:
+            dict of integers, or None for images left alone.
+        """
+
     def evaluate(self, images):
         """What becomes of images outside training; most operations leave them alone.
 
@@ -75,7 +106,27 @@ class Operation:
         Returns:
             Images.
         """
-        return images
+        choice = self._evaluation_choice(images, arrays.shape(images)[1:])
+        return images if choice is None else self.apply(images, choice)
+
+    def evaluate_boxes(self, boxes, image_shape):
+        """What becomes of boxes outside training.
+
+        Args:
+            boxes: `(batch, count, 4)`.
+            image_shape: tuple `(height, width, channels)` before the change.
+
+        Returns:
+            Boxes.
+        """
+        choice = self._evaluation_choice(boxes, image_shape)
+        return boxes if choice is None else self.apply_boxes(boxes, choice, image_shape)
+
+    def _evaluation_choice(self, like, image_shape):
+        """The same as arrays of the library of `like`, one row for the whole batch."""
+        choice = self.evaluation_choice(image_shape)
+        xp = arrays.namespace(like)
+        return choice and {name: xp.reshape(xp.cast(value, "int32"), (1, 1)) for name, value in choice.items()}
 
     def output_shape(self, image_shape):
         """Sides of the images that `apply` and `evaluate` return.
@@ -97,7 +148,7 @@ class Operation:
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in config.items()})
 
 
-def transform(operations, images, labels=None, *, index, seed=0, epoch=0, training=True):
+def transform(operations, images, labels=None, boxes=None, *, index, seed=0, epoch=0, training=True):
     """Apply operations to a batch: the one way that every route takes.
 
     The result for a sample depends on (seed, epoch, its index, its pixels) only; where an
@@ -108,13 +159,14 @@ def transform(operations, images, labels=None, *, index, seed=0, epoch=0, traini
         images: `(batch, height, width, channels)`, uint8 or float: a NumPy array, a TensorFlow
             tensor, or a tensor of the Keras backend.
         labels: `(batch, ...)`, or None.
+        boxes: `(batch, count, 4)`, as `augment.boxes` describes them, or None. Defaults to None.
         index: int32 `(batch,)`. Position of each sample in its data set.
         seed: int. Defaults to 0.
         epoch: int or scalar tensor. Defaults to 0.
         training: bool. Outside training nothing is random. Defaults to True.
 
     Returns:
-        `(images, labels)`.
+        `(images, labels)`, or `(images, labels, boxes)` where boxes were given.
 
     Raises:
         ValueError: if an operation is none or does not fit, changes labels and there are none, or the
@@ -130,22 +182,18 @@ def transform(operations, images, labels=None, *, index, seed=0, epoch=0, traini
     """
     draws.check_seed(seed)
     for position, operation in enumerate(check_operations(operations)):
+        image_shape = arrays.shape(images)[1:]
         if not training:
             images = operation.evaluate(images)
-        else:
-            stream = draws.Stream(seed, epoch, index, position)
-            images, labels = _change(operation, stream, images, labels)
-    return images, labels
-
-
-def _change(operation, stream, images, labels):
-    choice = operation.draw(stream, arrays.shape(images)[1:])
-    images = operation.apply(images, choice)
-    if labels is not None:
-        labels = operation.apply_labels(labels, choice)
-    elif type(operation).apply_labels is not Operation.apply_labels:
-        raise ValueError(f"{operation} changes labels as well as images. Pass labels, too.")
-    return images, labels
+            boxes = None if boxes is None else operation.evaluate_boxes(boxes, image_shape)
+            continue
+        if labels is None and operation.changes_labels():
+            raise ValueError(f"{operation} changes labels as well as images. Pass labels, too.")
+        choice = operation.draw(draws.Stream(seed, epoch, index, position), image_shape)
+        images = operation.apply(images, choice)
+        labels = None if labels is None else operation.apply_labels(labels, choice)
+        boxes = None if boxes is None else operation.apply_boxes(boxes, choice, image_shape)
+    return (images, labels) if boxes is None else (images, labels, boxes)
 
 
 def check_operations(operations):
@@ -173,20 +221,20 @@ def check_operations(operations):
     return list(operations)
 
 
-def try_operations(operations, images, labels=None):
+def try_operations(operations, images, labels=None, boxes=None):
     """Apply operations to the first sample, so that what does not fit is found at once.
 
     Args:
         operations: list of `Operation`.
         images: array `(samples, height, width, channels)`.
         labels: array `(samples, ...)`, or None. Defaults to None.
+        boxes: array `(samples, count, 4)`, or None. Defaults to None.
 
     Raises:
-        ValueError: if an operation does not fit the images or labels.
+        ValueError: if an operation does not fit the images, labels or boxes.
     """
-    first = slice(0, 1)
-    index = np.zeros(1, "int32")
-    transform(operations, np.asarray(images[first]), None if labels is None else np.asarray(labels[first]), index=index)
+    first = [None if each is None else np.asarray(each[:1]) for each in (images, labels, boxes)]
+    transform(operations, *first, index=np.zeros(1, "int32"))
 
 
 def register(operation):
@@ -215,23 +263,53 @@ def check_probability(name, value):
         raise ValueError(f"`{name}` must be a number from 0 to 1. Received: {name}={value!r}")
 
 
-def check_range(name, value, lowest, around_zero=False):
+def check_pair(name, value, kinds=(int,), least=1):
+    """Refuse what is neither a number nor a pair of them, for height and width.
+
+    Args:
+        name: str. The argument.
+        value: its value.
+        kinds: tuple of types. Defaults to integers alone.
+        least: number. Defaults to 1.
+
+    Returns:
+        A tuple, `(height, width)`.
+
+    Raises:
+        ValueError: if `value` is none of these.
+
+    Example:
+
+    >>> check_pair("size", 24)
+    (24, 24)
+    """
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2 or any(type(side) not in kinds or not least <= side < math.inf for side in pair):
+        kind = "an integer" if kinds == (int,) else "a number"
+        raise ValueError(f"`{name}` must be {kind}, at least {least}, or a pair of them. Received: {name}={value!r}")
+    return pair
+
+
+def check_range(name, value, lowest, highest=math.inf, around_zero=False):
     """Refuse what is no pair (low, high).
 
     Args:
         name: str. The argument.
         value: its value.
         lowest: float. What the pair may go down to.
+        highest: float. What it may go up to. Defaults to any finite number.
         around_zero: bool. Whether a number that is not negative stands for a pair. Defaults to False.
 
     Raises:
-        ValueError: if `value` is no pair of finite numbers, if low > high, or low < `lowest`.
+        ValueError: if `value` is no pair of finite numbers, if low > high, or beyond the limits.
     """
-    if around_zero and isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if around_zero and number and 0 <= value <= highest and value < math.inf:
         return
     numbers = isinstance(value, (tuple, list)) and all(isinstance(end, (int, float)) for end in value)
-    if not numbers or len(value) != 2 or not lowest <= value[0] <= value[1] < math.inf or value[0] == -math.inf:
+    if not numbers or len(value) != 2 or not lowest <= value[0] <= value[1] <= highest or math.inf in map(abs, value):
         form = "a number, at least 0, or a pair" if around_zero else "a pair"
+        limit = "" if highest == math.inf else f" <= {highest}"
         raise ValueError(
-            f"`{name}` must be {form} (low, high) with {lowest} <= low <= high. Received: {name}={value!r}"
+            f"`{name}` must be {form} (low, high) with {lowest} <= low <= high{limit}. Received: {name}={value!r}"
         )

@@ -1,6 +1,7 @@
 """Input pipelines on tf.data, for arrays that fit in memory."""
 
 from augment import draws
+from augment.generator import as_batch
 from augment.generator import check_arrays
 from augment.operation import check_operations
 from augment.operation import transform
@@ -14,6 +15,7 @@ def pipeline(
     labels=None,
     operations=(),
     *,
+    boxes=None,
     batch_size,
     seed=0,
     epochs=None,
@@ -33,6 +35,7 @@ def pipeline(
         images: array `(samples, height, width, channels)`, uint8 or float.
         labels: array `(samples, ...)`, or None. Defaults to None.
         operations: list of `Operation`, applied in this order. Defaults to none.
+        boxes: array `(samples, count, 4)`, as `augment.boxes` describes them, or None. Defaults to None.
         batch_size: int.
         seed: int. Defaults to 0.
         epochs: int, after which the stream ends, or None for an endless one. Outside training
@@ -43,7 +46,8 @@ def pipeline(
         training: bool. False gives one pass in order, with nothing random. Defaults to True.
 
     Returns:
-        A `tf.data.Dataset` of `(images, labels)` or `images`, with an attribute `steps_per_epoch`.
+        A `tf.data.Dataset` of `(images, labels)` or `images`; with boxes, of `(images, targets)`, where
+        targets is a dict of "boxes" and, if given, "labels". It has an attribute `steps_per_epoch`.
 
     Raises:
         ValueError: for arrays of different lengths, a batch size that leaves no batch, no epochs, a
@@ -61,16 +65,16 @@ def pipeline(
     """
     import tensorflow as tf
 
-    steps = check_arrays(images, labels, batch_size, drop_remainder)
+    steps = check_arrays(images, labels, batch_size, drop_remainder, boxes=boxes)
     operations = check_operations(operations)
     draws.check_seed(seed)
-    try_operations(operations, images, labels)
+    try_operations(operations, images, labels, boxes)
     if initial_epoch < 0 or (epochs is not None and epochs <= initial_epoch):
         raise ValueError(f"`epochs` must be more than `initial_epoch`. Received: {epochs} and {initial_epoch}")
     if not training:
         epochs, shuffle = initial_epoch + 1, False
     with tf.device("cpu"):
-        arrays = (tf.convert_to_tensor(images),) + (() if labels is None else (tf.convert_to_tensor(labels),))
+        given = [None if each is None else tf.convert_to_tensor(each) for each in (images, labels, boxes)]
 
     def batches(epoch):
         order = tf.range(len(images))
@@ -80,9 +84,8 @@ def pipeline(
         return order.map(lambda index: (epoch, index))
 
     def load(epoch, index):
-        batch = (*(tf.gather(array, index) for array in arrays), None)[:2]
-        batch = transform(operations, *batch, index=index, seed=seed, epoch=epoch, training=training)
-        return batch if labels is not None else batch[0]
+        batch = (None if each is None else tf.gather(each, index) for each in given)
+        return as_batch(*transform(operations, *batch, index=index, seed=seed, epoch=epoch, training=training))
 
     data = tf.data.Dataset.range(initial_epoch, epochs or _ENDLESS, output_type=tf.int32).flat_map(batches)
     data = data.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
