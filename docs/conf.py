@@ -9,6 +9,7 @@ HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import generators  # noqa: E402
+
 import zoo  # noqa: E402
 
 project = "keras-zoo"

@@ -50,10 +50,12 @@ def shown_in(module):
     parser = doctest.DocTestParser()
     nodes = ast.walk(ast.parse(inspect.getsource(module)))
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
-    return sum(len(parser.get_examples(ast.get_docstring(node) or "")) for node in nodes if isinstance(node, documented))
+    return sum(
+        len(parser.get_examples(ast.get_docstring(node) or "")) for node in nodes if isinstance(node, documented)
+    )
 
 
-@pytest.mark.parametrize("value", public_objects())
+@pytest.mark.parametrize("value", list(public_objects()))
 def test_public_names_have_an_example(value):
     recipe = hasattr(value, "experiments")  # its example is the command in the docstring of its module
     assert recipe or ">>> " in inspect.getdoc(value), f"{value} has no example"
@@ -85,7 +87,7 @@ def test_every_operation_has_a_picture():
     assert shown == operations
 
 
-@pytest.mark.parametrize("value", public_objects())
+@pytest.mark.parametrize("value", list(public_objects()))
 def test_public_names_have_docstrings_in_keras_order(value):
     text = inspect.getdoc(value)
     assert text, f"{value} has no docstring"

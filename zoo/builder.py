@@ -23,6 +23,11 @@ def check_arguments(*, input_shape, default_side, least_side, pooling, classes, 
 
     Raises:
         ValueError: for an argument out of range.
+
+    Example:
+
+    >>> check_arguments(input_shape=(64, 48, 3), default_side=32, least_side=8, pooling="avg", classes=10)
+    (64, 48, 3)
     """
     channels_first = keras.config.image_data_format() == "channels_first"
     if input_shape is None:
@@ -56,6 +61,11 @@ def get_initializer(name, identifier):
 
     Raises:
         ValueError: if Keras does not know it.
+
+    Example:
+
+    >>> get_initializer("kernel_initializer", "zeros").__class__.__name__
+    'Zeros'
     """
     try:
         return keras.initializers.get(identifier)
@@ -81,6 +91,12 @@ def finish(inputs, outputs, include_top, pooling, weights, name):
 
     Raises:
         ValueError: if the weights are missing or do not fit.
+
+    Example:
+
+    >>> inputs = keras.Input((8, 8, 3))
+    >>> finish(inputs, inputs, include_top=False, pooling="avg", weights=None, name="mean").output_shape
+    (None, 3)
     """
     if not include_top and pooling:
         outputs = _POOLINGS[pooling](name=f"{pooling}_pool")(outputs)

@@ -15,17 +15,20 @@ from generators import speed
 
 
 def write(folder):
-    """Make everything that is generated; files that have not changed are left alone.
+    """Make everything that is generated; what has not changed is left alone, what is no longer made goes.
 
     Args:
         folder: a `pathlib.Path`.
     """
+    texts = {}
     for module in (api, experiments, gallery, schedules, speed):
-        for name, text in module.pages(folder).items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.exists() or path.read_text() != text:
-                path.write_text(text)
+        texts |= {folder / name: text for name, text in module.pages(folder).items()}
+    for path in set(folder.rglob("*.md")) - set(texts):
+        path.unlink()
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
 
 
 def adapt(app, what, name, obj, options, lines):

@@ -110,7 +110,9 @@ def _package_page(package, groups):
         rest = [each for each in names if each not in first]
         others += [f"### [{_title(name)}]({name}.md)", "", *_table(package, name, rest)] if rest else []
     lines += ["## For those who write their own", "", *others] if others else []
-    return "\n".join([*lines, "```{toctree}", ":hidden:", "", *sorted(groups, key=lambda name: name in behind), "```", ""])
+    return "\n".join(
+        [*lines, "```{toctree}", ":hidden:", "", *sorted(groups, key=lambda name: name in behind), "```", ""]
+    )
 
 
 def _module_page(package, module, names):

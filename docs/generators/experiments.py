@@ -34,7 +34,16 @@ def _page(name):
     train = load_recipe(name)
     text = api.markdown(inspect.getdoc(importlib.import_module(f"recipes.{name}")))
     default = train.parameters["experiment"].default
-    lines = [f"# {name}", "", text, "", "## Experiments", "", "| experiment | documented | measured here |", "|---|---|---|"]
+    lines = [
+        f"# {name}",
+        "",
+        text,
+        "",
+        "## Experiments",
+        "",
+        "| experiment | documented | measured here |",
+        "|---|---|---|",
+    ]
     for row in tables.experiments(name):
         first = f"**{row.name}**{' (default)' * row.default}"
         lines.append(f"| {first} | {_cell(row.documented)} | {_cell(row.measured)} |")

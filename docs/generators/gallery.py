@@ -32,10 +32,12 @@ def pages(folder):
         lines += [f"## {name}", "", f"{summary} {{py:obj}}`augment.{name}`", ""]
         for number, operation in enumerate(operations):
             picture = f"{name}-{number}.jpg"
-            strip = _strip(preview.draws(operation, images, COLUMNS - 1))
-            Image.fromarray(strip).save(folder / "parts" / picture, quality=88)
+            rows = preview.draws(operation, images, COLUMNS - 1)
+            if all((row[1] == draw).all() for row in rows for draw in row[1:]):
+                rows = [row[:2] for row in rows]  # nothing random
+            Image.fromarray(_strip(rows)).save(folder / "parts" / picture, quality=88)
             lines += ["```python", code(operation), "```"]
-            lines += [f"![The original, and {COLUMNS - 1} draws of {name}](/generated/parts/{picture})", ""]
+            lines += [f"![The original, and draws of {name}](/generated/parts/{picture})", ""]
     return {"parts/gallery.md": "\n".join(lines)}
 
 

@@ -56,20 +56,35 @@ def examples(size):
     >>> "random erasing" in examples(96)
     True
     """
-    eighth = size // 8
+    eighth, quarter = size // 8, size // 4
     chosen = {
         "pad, crop": augment.PadCrop(eighth),
         "pad by edge, crop": augment.PadCrop(eighth, mode="edge"),
         "pad by 0, crop": augment.PadCrop(eighth, mode="constant"),
         "crop, pad": augment.CropPad(eighth),
+        "resized crop": augment.RandomResizedCrop(size),
+        "center crop": augment.CenterCrop(3 * quarter),
+        "horizontal flip": augment.HorizontalFlip(),
+        "vertical flip": augment.VerticalFlip(),
+        "translation": augment.Translation(0.2),
         "rotation": augment.Rotation(15, mode="reflect"),
+        "color jitter": augment.ColorJitter(0.4, 0.4, 0.4, 0.1),
+        "brightness": augment.Brightness(0.5),
+        "contrast": augment.Contrast(0.5),
+        "saturation": augment.Saturation(0.8),
+        "hue": augment.Hue(0.2),
+        "grayscale": augment.Grayscale(0.5),
         "gaussian blur": augment.GaussianBlur((0.5, size / 32)),
         "normalize": augment.Normalize((125.3, 123.0, 113.9), (63.0, 62.1, 66.7)),
-        "cutout": augment.Cutout(size // 4),
-        "cutout, 2 clipped": augment.Cutout(size // 4, count=2, inside=False),
+        "cutout": augment.Cutout(quarter),
+        "cutout, 2 clipped": augment.Cutout(quarter, count=2, inside=False),
         "random erasing": augment.RandomErasing(probability=1.0),
         "erasing, one value": augment.RandomErasing(probability=1.0, per_pixel=False),
         "mixup": augment.Mixup(1.0),
+        "cutmix": augment.CutMix(),
+        "some of the time": augment.RandomApply([augment.Grayscale(1.0), augment.Rotation(30)]),
+        "one of them": augment.OneOf([augment.Grayscale(1.0), augment.Cutout(quarter), augment.Hue(0.3)]),
+        "in any order": augment.RandomOrder([augment.Cutout(quarter), augment.Rotation(45, mode="edge")]),
     }
     shown = {type(operation) for operation in chosen.values()}
     others = [value for value in vars(augment).values() if _is_operation(value) and value not in shown]

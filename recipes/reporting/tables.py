@@ -16,6 +16,10 @@ def show_models(contains=""):
 
     Args:
         contains: str. Only names that contain it. Defaults to "", all.
+
+    Example:
+
+    >>> show_models("no such name")
     """
     import zoo
 
@@ -32,6 +36,10 @@ def show_recipes(contains=""):
 
     Args:
         contains: str. Only names of recipes that contain it. Defaults to "", all.
+
+    Example:
+
+    >>> show_recipes("no such name")
     """
     for recipe in list_recipes():
         if contains.lower() not in recipe.lower():
@@ -119,6 +127,14 @@ def show_record(record):
 
     Args:
         record: a `Record`.
+
+    Example:
+
+    >>> record = measured()[0]
+    >>> show_record(record)  # doctest: +ELLIPSIS
+    final: ...
+    seconds: ...
+    folder: ...
     """
     console = _console()
     final = "  ".join(f"{name} {value:.4g}" for name, value in record.metrics["final"].items())

@@ -32,6 +32,14 @@ class Run:
         jit_compile: bool or None.
         runs: str. Folder in which the folder of this run is made.
         quiet: bool.
+
+    Example:
+
+    >>> from recipes.training.recipe import Experiment
+    >>> options = {"seed": 1, "precision": "float32", "jit_compile": False, "runs": "runs", "quiet": True}
+    >>> with Run("cifar10_davidnet", "trial", {"epochs": 2}, {"trial": Experiment({})}, **options) as run:
+    ...     run.record.arguments
+    {'epochs': 2}
     """
 
     def __init__(self, recipe, experiment, arguments, experiments, seed, precision, jit_compile, runs, quiet):
