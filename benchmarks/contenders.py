@@ -185,20 +185,24 @@ def prepare(work, route, library, dtype):
         dtype: str.
 
     Returns:
-        `(start, shown)`: a function that returns a step, and what was seen; None where the library
-        does not do this work.
+        `(start, shown)`: a function that returns a step, and what was seen; `(None, {"absent": True})` where
+        the library does not do this work.
     """
     if library != "ours" and getattr(work, library.lower()) is None:
-        return None
+        return None, {"absent": True}
     contender = CONTENDERS[route.partition(",")[0], library]
     images = _images(work.side).astype(dtype)
     labels = np.eye(10, dtype="float32")[np.arange(len(images)) % 10] if work.mixes else None
     equal = images.copy()
     if not work.mixes:
         equal[:] = images[0]
-    start = contender(work, equal, labels)
-    outputs = start()()
-    shown = _show(work, outputs)
+    step = contender(work, equal, labels)()
+    shown = _show(work, step())
+    if work.distinct > 1:
+        again = [_images_of(step()) for _ in range(4)]
+        shown["anew"] = any((batch != again[0]).any() for batch in again)
+    if library == "ours" and not (shown["per_image"] and shown.get("anew", True)):
+        raise ValueError(f"{work.operations} does not change each image by itself: {shown}")
     return contender(work, images, labels), shown
 
 
@@ -209,10 +213,11 @@ def _images(side):
 
 def _show(work, outputs):
     mixed = outputs[1] if isinstance(outputs, (tuple, list)) and len(outputs) > 1 else None
-    images = _to_numpy(outputs[0] if isinstance(outputs, (tuple, list)) else outputs)
+    images = _images_of(outputs)
     shown = {"dtype": str(images.dtype)}
     if work.mixes:
         weights = _to_numpy(mixed)
+        weights = weights[0] if weights.ndim == 3 else weights
         # kornia returns the two classes and the weight, the others soft labels
         values = weights[:_EQUAL, -1] if weights.shape[1] == 3 else weights[:_EQUAL].max(1)
         shown["distinct"] = len(np.unique(values.round(5)))
@@ -220,6 +225,10 @@ def _show(work, outputs):
         shown["distinct"] = len(np.unique(images[:_EQUAL].reshape(min(_EQUAL, len(images)), -1), axis=0))
     shown["per_image"] = shown["distinct"] >= min(work.distinct, len(images) * 3 // 4)
     return shown
+
+
+def _images_of(outputs):
+    return _to_numpy(outputs[0] if isinstance(outputs, (tuple, list)) else outputs)
 
 
 def _to_numpy(array):
@@ -274,10 +283,12 @@ def main():
             answer = ready.clear()
         elif kind == "prepare":
             name, route, library = question
-            prepared = prepare(known[name], route, library, dtype)
-            answer = prepared and prepared[1]
-            if prepared:
-                ready[name, route, library] = prepared[0]
+            try:
+                ready[name, route, library], answer = prepare(known[name], route, library, dtype)
+            except Exception as error:
+                if library == "ours":
+                    raise
+                answer = {"fails": str(error).strip().splitlines()[0][:200]}
         else:
             name, route, library, seconds = question
             answer = measured(ready[name, route, library], works.BATCH_SIZES[known[name].side], seconds)

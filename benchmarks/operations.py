@@ -31,7 +31,7 @@ _NOTES = [
     "tf.data: in parallel and in order, with batches or single images as the peer's layers need; device: batches that "
     "lie on the device, in a compiled function on TensorFlow and JAX, as it is on PyTorch; NumPy: one thread",
     "ours and imgaug keep uint8; Keras's layers compute and return float32",
-    "distinct: how many different results came of 64 equal images",
+    "distinct: how many different results came of 64 equal images; anew: whether the next batches came out different",
 ]
 
 
@@ -89,12 +89,14 @@ def race(work, workers, routes, rounds, seconds):
     Returns:
         dict of route to a dict of library to its figures.
     """
-    shown = {}
+    shown, failed = {}, {}
     for route in routes:
         process, libraries = ROUTES[route]
         for library in libraries:
             answer = workers[process].ask("prepare", work, route, library)
-            if answer:
+            if "fails" in answer:
+                failed[route, library] = answer
+            elif "absent" not in answer:
                 shown[route, library] = answer
     speeds = {contender: [] for contender in shown}
     for _ in range(rounds):
@@ -108,12 +110,14 @@ def race(work, workers, routes, rounds, seconds):
         table.setdefault(route, {})[library] = row
     for rows in table.values():
         _add_ratio(rows)
+    for (route, library), answer in failed.items():
+        table[route][library] = answer
     return table
 
 
 def _add_ratio(rows):
     """Ours over the best peer of the route, round by round."""
-    peers = [library for library in rows if library not in ("ours",)]
+    peers = [library for library in rows if library != "ours"]
     if "ours" not in rows or not peers:
         return
     best = max(peers, key=lambda library: rows[library]["images_per_second"]["median"])
@@ -122,9 +126,13 @@ def _add_ratio(rows):
     rows["ours"]["ratio"] = measure.spread([mine / other for mine, other in zip(ours, theirs)])
 
 
+def _speed(row):
+    return "fails" if "fails" in row else f"{row['images_per_second']['median']:,.0f}"
+
+
 def _show(work, table):
     for route, rows in table.items():
-        figures = "  ".join(f"{name} {row['images_per_second']['median']:9,.0f}" for name, row in rows.items())
+        figures = "  ".join(f"{name} {_speed(row):>9}" for name, row in rows.items())
         ratio = rows.get("ours", {}).get("ratio")
         ratio = f"ratio {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})" if ratio else ""
         print(f"{work:32} {route:20} {ratio:30} {figures}", flush=True)
@@ -136,7 +144,7 @@ def main():
 
     names = [work.name for work in works.WORKS]
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    measure.add_options(parser, rounds=5)
+    measure.add_options(parser, rounds=3)
     parser.add_argument("--works", nargs="+", default=names, choices=names, metavar="WORK", help="all")
     parser.add_argument("--routes", nargs="+", default=list(ROUTES), choices=ROUTES, metavar="ROUTE", help="all")
     parser.add_argument("--dtype", default="uint8", choices=("uint8", "float32"), help="of the images (uint8)")

@@ -48,23 +48,14 @@ def pages(folder):
     for name, schedule in vars(schedules).items():
         if name.startswith("_") or not inspect.isclass(schedule) or schedule.__module__ != schedules.__name__:
             continue
-        lines += [
-            f"### {name}",
-            "",
-            f"{inspect.getdoc(schedule).splitlines()[0]} {{py:obj}}`recipes.schedules.{name}`",
-            "",
-        ]
+        summary = inspect.getdoc(schedule).splitlines()[0]
+        lines += [f"### {name}", "", f"{summary} {{py:obj}}`recipes.schedules.{name}`", ""]
         for number, arguments in enumerate(_examples(schedule)):
             picture = f"{name}-{number}.svg"
             _draw(schedule(**arguments), folder / "parts" / picture)
             code = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
-            lines += [
-                "```python",
-                f"{name}({code})",
-                "```",
-                f"![The learning rate over {STEPS} steps](/generated/parts/{picture})",
-                "",
-            ]
+            lines += ["```python", f"{name}({code})", "```"]
+            lines += [f"![The learning rate over {STEPS} steps](/generated/parts/{picture})", ""]
     return {"parts/learning_rates.md": "\n".join(lines)}
 
 

@@ -66,6 +66,8 @@ def _head(record):
 def _speed(row):
     if row is None:
         return "-"
+    if "fails" in row:
+        return "fails"
     return f"{row['images_per_second']['median']:,.0f}" + ("" if row["per_image"] else " \\*")
 
 
@@ -75,4 +77,6 @@ def _ratio(ratio):
 
 def _any_per_batch(record):
     works = record["works"].values()
-    return any(not row["per_image"] for work in works for rows in work["routes"].values() for row in rows.values())
+    return any(
+        not row.get("per_image", True) for work in works for rows in work["routes"].values() for row in rows.values()
+    )
