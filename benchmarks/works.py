@@ -146,7 +146,7 @@ def _imgaug_resized_crop():
 
 def _whole(name, *arguments, **options):
     """A layer of Keras that draws for each image of a batch."""
-    return _whole(name, *arguments, **options)])
+    return lambda: ([], [_layer(name, *arguments, **options)])
 
 
 def _kornia_some():
@@ -164,7 +164,7 @@ WORKS = [
         [augment.PadCrop(PADDING), augment.HorizontalFlip(), augment.Cutout(SQUARE), augment.Mixup(0.2)],
         keras=lambda: _keras_all(_keras_crop),
         keras_compiled=lambda: _keras_all(_keras_shift),
-        imgaug=lambda: _iaa().Sequential([_imgaug_crop(), _iaa().Fliplr(0.5), _imgaug_cutout(),
+        imgaug=_imgaug_some,
         kornia=_kornia_all,
         mixes=True,
         note="imgaug has no mixup: a line of NumPy does it",
