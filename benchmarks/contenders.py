@@ -19,86 +19,92 @@ import augment
 _EQUAL = 64
 
 
-def ours_pipeline(work, images, labels):
+def ours_pipeline(work):
     """Our tf.data pipeline."""
-    size = works.BATCH_SIZES[work.side]
-    data = augment.pipeline(images, labels, work.operations, batch_size=size, shuffle=False)
-    return lambda: functools.partial(next, iter(data))
+
+    def start(images, labels):
+        size = works.BATCH_SIZES[work.side]
+        return iter(augment.pipeline(images, labels, work.operations, batch_size=size, shuffle=False)).__next__
+
+    return start
 
 
-def keras_pipeline(work, images, labels):
+def keras_pipeline(work):
     """Keras's layers in tf.data: on single images where they draw once for all, then on batches."""
     import tensorflow as tf
 
     single, whole = work.keras()
-    with tf.device("cpu"):
-        arrays = images if labels is None else (images, labels)
-        data = tf.data.Dataset.from_tensor_slices(arrays).repeat()
-    if single:
-        data = data.map(lambda *batch: _apply(single, *batch), num_parallel_calls=tf.data.AUTOTUNE)
-    data = data.batch(works.BATCH_SIZES[work.side])
-    if whole:
-        data = data.map(lambda *batch: _apply(whole, *batch), num_parallel_calls=tf.data.AUTOTUNE)
-    data = data.prefetch(tf.data.AUTOTUNE)
-    return lambda: functools.partial(next, iter(data))
+
+    def start(images, labels):
+        with tf.device("cpu"):
+            arrays = images if labels is None else (images, labels)
+            data = tf.data.Dataset.from_tensor_slices(arrays).repeat()
+        if single:
+            data = data.map(lambda *batch: _apply(single, *batch), num_parallel_calls=tf.data.AUTOTUNE)
+        data = data.batch(works.BATCH_SIZES[work.side])
+        if whole:
+            data = data.map(lambda *batch: _apply(whole, *batch), num_parallel_calls=tf.data.AUTOTUNE)
+        return iter(data.prefetch(tf.data.AUTOTUNE)).__next__
+
+    return start
 
 
-def ours_device(work, images, labels):
+def ours_device(work):
     """Our layer on batches that lie on the device."""
-    return _on_device([augment.Augmentation(work.operations)], work, images, labels)
+    return _on_device([augment.Augmentation(work.operations)], work)
 
 
-def keras_device(work, images, labels):
+def keras_device(work):
     """Keras's layers on batches that lie on the device."""
     _, whole = (work.keras_compiled or work.keras)()
-    return _on_device(whole, work, images, labels)
+    return _on_device(whole, work)
 
 
-def kornia_device(work, images, labels):
+def kornia_device(work):
     """The modules of kornia on batches of float32 from 0 to 1, channels first."""
     import torch
 
-    module = work.kornia()
-    batches = [
-        (torch.from_numpy(batch.transpose(0, 3, 1, 2) / np.float32(255)).contiguous(), classes)
-        for batch, classes in _batches(work, images, labels)
-    ]
-    batches = [(b, None if c is None else torch.from_numpy(c.argmax(1))) for b, c in batches]
+    module = torch.no_grad()(work.kornia().__call__)
 
-    def change(batch):
-        with torch.no_grad():
-            return module(batch[0]) if labels is None else module(*batch)
+    def convert(images, classes=None):
+        images = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2), "float32") / 255)
+        return (images,) if classes is None else (images, torch.from_numpy(classes.argmax(1)))
 
-    return lambda: _cycle(change, batches)
+    return lambda images, labels: _cycle(module, [convert(*batch) for batch in _batches(work, images, labels)])
 
 
-def ours_numpy(work, images, labels):
+def ours_numpy(work):
     """Our NumPy generator, without threads of its own."""
-    size = works.BATCH_SIZES[work.side]
-    data = augment.ArrayGenerator(images, labels, work.operations, batch_size=size, shuffle=False, workers=0)
-    return lambda: _cycle(lambda step: data[step], list(range(len(data))))
+
+    def start(images, labels):
+        size = works.BATCH_SIZES[work.side]
+        data = augment.ArrayGenerator(images, labels, work.operations, batch_size=size, shuffle=False, workers=0)
+        return _cycle(data.__getitem__, [(step,) for step in range(len(data))])
+
+    return start
 
 
-def imgaug_numpy(work, images, labels):
+def imgaug_numpy(work):
     """The augmenters of imgaug, on whole batches."""
     augmenter, rng = work.imgaug(), np.random.default_rng(0)
 
-    def change(batch):
-        changed = np.stack(augmenter(images=batch[0]))  # augmenters that change the size return lists
-        if not work.mixes:
+    def change(images, labels=None):
+        changed = np.stack(augmenter(images=images))  # augmenters that change the size return lists
+        if labels is None:
             return changed
         weight = rng.beta(0.2, 0.2, (len(changed), 1, 1, 1)).astype("float32")
         partner = rng.permutation(len(changed))
         mixed = changed * weight + changed[partner] * (1 - weight)
-        return mixed, batch[1] * weight[:, 0, 0] + batch[1][partner] * (1 - weight[:, 0, 0])
+        return mixed, labels * weight[:, 0, 0] + labels[partner] * (1 - weight[:, 0, 0])
 
-    return lambda: _cycle(change, _batches(work, images, labels))
+    return lambda images, labels: _cycle(change, _batches(work, images, labels))
 
 
 def _batches(work, images, labels):
+    """A tuple for each batch: images, and labels if there are any."""
     size = works.BATCH_SIZES[work.side]
     parts = [slice(first, first + size) for first in range(0, len(images), size)]
-    return [(images[part], None if labels is None else labels[part]) for part in parts]
+    return [(images[part],) if labels is None else (images[part], labels[part]) for part in parts]
 
 
 def _apply(layers, images, labels=None):
@@ -119,30 +125,38 @@ def _cycle(change, batches):
     def step():
         nonlocal number
         number += 1
-        return change(batches[number % len(batches)])
+        return change(*batches[number % len(batches)])
 
     return step
 
 
-def _on_device(layers, work, images, labels):
+def _on_device(layers, work):
     """Layers as one function of a batch, compiled as the backend does it; torch runs it as it is."""
-    batches = [
-        tuple(keras.ops.convert_to_tensor(array) for array in batch if array is not None)
-        for batch in _batches(work, images, labels)
-    ]
-    change = functools.partial(_apply, layers)
-    change(*batches[0])  # builds the layers
+    apply = functools.partial(_apply, layers)
+    change = None
+
+    def start(images, labels):
+        nonlocal change
+        to_device = keras.ops.convert_to_tensor
+        batches = [tuple(map(to_device, batch)) for batch in _batches(work, images, labels)]
+        if change is None:
+            apply(*batches[0])  # builds the layers
+            change = _compile(apply, [variable for layer in layers for variable in getattr(layer, "variables", ())])
+        return _cycle(change, batches)
+
+    return start
+
+
+def _compile(change, variables):
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        change = tf.function(change)
-    elif keras.backend.backend() == "jax":
-        change = _jit(change, [variable for layer in layers for variable in getattr(layer, "variables", ())])
-    else:
-        import torch
+        return tf.function(change)
+    if keras.backend.backend() == "jax":
+        return _jit(change, variables)
+    import torch
 
-        change = torch.no_grad()(change)
-    return lambda: _cycle(lambda batch: change(*batch), batches)
+    return torch.no_grad()(change)
 
 
 def _jit(change, variables):
@@ -196,14 +210,17 @@ def prepare(work, route, library, dtype):
     equal = images.copy()
     if not work.mixes:
         equal[:] = images[0]
-    step = contender(work, equal, labels)()
-    shown = _show(work, step())
-    if work.distinct > 1:
-        again = [_images_of(step()) for _ in range(4)]
-        shown["anew"] = any((batch != again[0]).any() for batch in again)
+    start = contender(work)
+    step = start(equal, labels)
+    first = step()
+    shown = _show(work, first)
+    if work.distinct > 1 and not work.mixes:
+        shown["anew"] = bool((_images_of(step()) != _images_of(first)).any())
     if library == "ours" and not (shown["per_image"] and shown.get("anew", True)):
         raise ValueError(f"{work.operations} does not change each image by itself: {shown}")
-    return contender(work, images, labels), shown
+    start = functools.partial(start, images, labels)
+    # tf.data works ahead: it begins and ends with each measurement. The others keep their step.
+    return (start if route == "tf.data" else functools.cache(start)), shown
 
 
 @functools.cache
@@ -237,19 +254,20 @@ def _to_numpy(array):
     return array.numpy() if hasattr(array, "numpy") else np.asarray(array)
 
 
-def measured(start, batch_size, seconds):
+def measured(start, batch_size, seconds, warm_up):
     """Time steps for at least so long.
 
     Args:
         start: a function that returns a step.
         batch_size: int.
         seconds: float.
+        warm_up: int. Steps before the clock starts.
 
     Returns:
         float. Images a second.
     """
     step = start()
-    for _ in range(3):  # compilation, caches, buffers
+    for _ in range(warm_up):  # compilation, caches, buffers
         _wait(step())
     steps, begin = 0, time.perf_counter()
     while steps < 2 or time.perf_counter() - begin < seconds:
@@ -291,7 +309,8 @@ def main():
                 answer = {"fails": str(error).strip().splitlines()[0][:200]}
         else:
             name, route, library, seconds = question
-            answer = measured(ready[name, route, library], works.BATCH_SIZES[known[name].side], seconds)
+            size, warm_up = works.BATCH_SIZES[known[name].side], 4 if route == "tf.data" else 1
+            answer = measured(ready[name, route, library], size, seconds, warm_up)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

@@ -75,6 +75,13 @@ class _Pad:
         return keras.ops.pad(images, margins if len(images.shape) == 3 else [(0, 0), *margins], mode="reflect")
 
 
+def _as_float(images, training):
+    """Two of Keras's layers refuse uint8 outside tf.data."""
+    import keras
+
+    return keras.ops.cast(images, "float32")
+
+
 def _keras_crop():
     return [_Pad(), _layer("RandomCrop", SMALL, SMALL)], []
 
@@ -303,7 +310,7 @@ WORKS = [
     Work(
         "contrast",
         [augment.Contrast(0.4)],
-        keras=_whole("RandomContrast", 0.4),
+        keras=lambda: ([], [_as_float, _layer("RandomContrast", 0.4)]),
         imgaug=lambda: _iaa().LinearContrast((0.6, 1.4)),
         kornia=lambda: _kornia().ColorJitter(contrast=0.4),
         side=LARGE,
@@ -312,7 +319,7 @@ WORKS = [
     Work(
         "saturation",
         [augment.Saturation(0.4)],
-        keras=_whole("RandomSaturation", (0.3, 0.7)),
+        keras=lambda: ([], [_as_float, _layer("RandomSaturation", (0.3, 0.7))]),
         imgaug=lambda: _iaa().MultiplySaturation((0.6, 1.4)),
         kornia=lambda: _kornia().ColorJitter(saturation=0.4),
         side=LARGE,
