@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages: `python -m sphinx -W docs docs/build`."""
+"""How Sphinx builds these pages: `python -m sphinx -W -E docs docs/build`, after `pip install .[docs]`."""
 
 import os
 import pathlib

@@ -9,28 +9,29 @@ from recipes import schedules
 from recipes.reporting import plots
 
 STEPS = 1000
-# What the arguments without a default are given in the pictures.
+# What the arguments without a default are given in the pictures, as it is written above them.
 TYPICAL = {
-    "base_lr": 0.01,
-    "boundaries": [300, 700],
-    "decay": 0.01,
-    "final_lr": 0.0,
-    "initial_lr": 0.4,
-    "knots": [0, 200, 1000],
-    "learning_rate": 0.4,
-    "max_lr": 0.4,
-    "peak_lr": 0.4,
-    "step_size": 125,
-    "total_steps": STEPS,
-    "values": [0.0, 0.4, 0.0],
-    "warmup_steps": 100,
+    "after": "keras.optimizers.schedules.CosineDecay(0.4, 900)",
+    "base_lr": "0.01",
+    "gradient_accumulation_steps": "50",
+    "initial_lr": "0.4",
+    "knots": "[0, 200, 1000]",
+    "max_lr": "0.4",
+    "min_lr": "1e-4",
+    "peak_lr": "0.4",
+    "schedule": "PiecewiseLinear([0, 4, 20], [0.0, 0.4, 0.0])",
+    "step_size": "125",
+    "steps": str(STEPS),
+    "total_steps": str(STEPS),
+    "values": "[0.0, 0.4, 0.0]",
+    "warmup_steps": "100",
 }
-# Further pictures, by the arguments that a schedule has.
+# Further pictures of the schedules that have these arguments.
 VARIANTS = [
-    {"mode": "triangular2"},
-    {"mode": "exp_range", "gamma": 0.998},
-    {"annealing": "linear"},
-    {"three_phase": True},
+    {"mode": "'triangular2'"},
+    {"mode": "'exp_range'", "gamma": "0.998"},
+    {"annealing": "'linear'"},
+    {"three_phase": "True"},
 ]
 
 
@@ -52,10 +53,10 @@ def pages(folder):
         lines += [f"### {name}", "", f"{summary} {{py:obj}}`recipes.schedules.{name}`", ""]
         for number, arguments in enumerate(_examples(schedule)):
             picture = f"{name}-{number}.svg"
-            _draw(schedule(**arguments), folder / "parts" / picture)
-            code = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
-            lines += ["```python", f"{name}({code})", "```"]
-            lines += [f"![The learning rate over {STEPS} steps](/generated/parts/{picture})", ""]
+            code = f"{name}({', '.join(f'{key}={value}' for key, value in arguments.items())})"
+            _draw(code, folder / "parts" / picture)
+            lines += ["```python", code, "```"]
+            lines += [f"![Its values over {STEPS} steps](/generated/parts/{picture})", ""]
     return {"parts/learning_rates.md": "\n".join(lines)}
 
 
@@ -70,9 +71,11 @@ def _examples(schedule):
     return [first, *({**first, **variant} for variant in VARIANTS if set(variant) <= set(parameters))]
 
 
-def _draw(schedule, path):
-    rates = [float(keras.ops.convert_to_numpy(schedule(step))) for step in range(STEPS)]
-    figure = plots.plot_learning_rate(np.asarray(rates), epochs=STEPS)
+def _draw(code, path):
+    schedule = eval(code, {**vars(schedules), "keras": keras})
+    values = [float(keras.ops.convert_to_numpy(schedule(step))) for step in range(STEPS)]
+    figure = plots.plot_learning_rate(np.asarray(values), epochs=STEPS)
     figure.axes[0].set_xlabel("step")
+    figure.axes[0].set_ylabel("momentum" if "Momentum" in code else "learning rate")
     figure.set_size_inches(6, 2.4)
     plots.save(figure, path)

@@ -21,7 +21,7 @@ def pages(folder):
     nothing = "Nothing has been recorded yet: see `benchmarks/README.md`.\n"
     return {
         "parts/operations.md": "\n".join(operations) or nothing,
-        "parts/training.md": "\n".join(others) or nothing,
+        "parts/others.md": "\n".join(others) or nothing,
     }
 
 
