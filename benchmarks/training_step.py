@@ -83,8 +83,8 @@ def _train_keras(options, normalization):
     import keras
 
     import zoo
+    from recipes.optimizers import SGD
     from recipes.training import session
-    from recipes.training.optimizers import SGD
 
     policy = "mixed_bfloat16" if options.precision == "bfloat16" else "float32"
     with session.session(0, policy), _normalization(zoo.davidnet, normalization):

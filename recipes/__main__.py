@@ -26,7 +26,6 @@ def main(arguments=None):
     >>> main(["run", "cifar10_davidnt"])
     2
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets with errors about absent GPUs
     try:
         options = _parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
         options.command(options)
@@ -58,6 +57,14 @@ def _parser(arguments):
     command.set_defaults(command=_run)
     _add_recipe(command, arguments)
 
+    command = commands.add_parser("lr-find", help="learning-rate range test of what a recipe trains, as a picture")
+    command.set_defaults(command=_lr_find)
+    command.add_argument("--min-lr", type=float, default=1e-5, metavar="FLOAT", help="default: %(default)s")
+    command.add_argument("--max-lr", type=float, default=10.0, metavar="FLOAT", help="default: %(default)s")
+    command.add_argument("--steps", type=int, default=100, metavar="INT", help="updates (default: %(default)s)")
+    command.add_argument("--output", default="lr_find.png", help="the picture; a .csv beside it (default: %(default)s)")
+    _add_recipe(command, arguments)
+
     command = commands.add_parser("plot", help="curves of runs side by side, as a picture")
     command.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run")
     command.add_argument("--output", default="runs.png", help="the picture (default: %(default)s)")
@@ -79,13 +86,19 @@ def _parser(arguments):
 
 
 def _add_recipe(command, arguments):
-    """Give `zoo run RECIPE` the options that the recipe's signature has."""
+    """Give `zoo run RECIPE` and `zoo lr-find RECIPE` the options that the recipe's signature has."""
     names = list_recipes()
-    command.add_argument("recipe", metavar="RECIPE", help=f"one of {', '.join(names)}; its options: zoo run RECIPE -h")
-    words = [word for word in arguments[1:] if not word.startswith("-")] if arguments[:1] == ["run"] else []
+    command.add_argument(
+        "recipe", metavar="RECIPE", help=f"one of {', '.join(names)}; its options: {command.prog} RECIPE -h"
+    )
+    own = arguments[:1] == [command.prog.split()[-1]]
+    words = [word for word in arguments[1:] if not word.startswith("-")] if own else []
     if not words:
         return
-    train = load_recipe(next((word for word in words if word in names), words[0]))
+    name = next((word for word in words if word in names), words[0])
+    check_name("recipe", name, names)
+    _import_keras()
+    train = load_recipe(name)
     command.description = train.__doc__.splitlines()[0]
     command.add_argument("--demo", action="store_true", help="the experiment demo: small embedded data, a minute")
     for name, parameter in train.parameters.items():
@@ -108,6 +121,35 @@ def _add_option(command, name, parameter, text):
 
 
 def _run(options):
+    train, arguments = _recipe(options)
+    record = train(**arguments)
+    if not arguments.get("quiet"):
+        tables.show_record(record)
+
+
+def _lr_find(options):
+    train, arguments = _recipe(options)
+    output = _output(arguments.pop("output"))
+    test = train.find_lr(**arguments)
+    plots.save(test.plot(), output)
+    test.to_csv(output.with_suffix(".csv"))
+    for name, rate in test.suggestions.items():
+        print(f"{name + ':':14}{rate:.3g}")
+    if not test.suggestions:
+        print(f"no suggestion: the loss diverged after {len(test.rates)} of {test.steps} steps. Lower --min-lr.")
+    print(output)
+
+
+def _output(path):
+    """The path, where it can be written: said before the work, not after it."""
+    path = pathlib.Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"Cannot write {path}: there is no folder {path.parent}.")
+    return path
+
+
+def _recipe(options):
+    """The recipe that the options name, and its arguments."""
     arguments = vars(options)
     train = load_recipe(arguments.pop("recipe"))
     arguments.pop("command")
@@ -115,12 +157,11 @@ def _run(options):
         if arguments.setdefault("experiment", "demo") != "demo":
             raise ValueError("--demo is the experiment demo: leave out --experiment, or --demo.")
         check_name("experiment", "demo", train.experiments)
-    record = train(**arguments)
-    if not arguments.get("quiet"):
-        tables.show_record(record)
+    return train, arguments
 
 
 def _list(options):
+    _import_keras()
     tables.show_models(options.name)
     tables.show_recipes(options.name)
 
@@ -138,19 +179,37 @@ def _plot(options):
 
 
 def _preview(options):
+    _import_keras()
     from recipes.reporting.preview import plot_preview
 
-    plots.save(plot_preview(options.images, options.size, options.seed), options.output)
+    output = _output(options.output)
+    plots.save(plot_preview(options.images, options.size, options.seed), output)
     print(options.output)
 
 
 def _summary(options):
+    _import_keras()
     import zoo
 
     check_name("model", options.model, zoo.list_models())
     arguments = {"classes": options.classes, "input_shape": options.input_shape}
     model = getattr(zoo, options.model)(**{name: value for name, value in arguments.items() if value is not None})
     model.summary(line_length=100)
+
+
+def _import_keras():
+    """Import Keras without the greeting of TensorFlow, which is written before it reads its log level."""
+    if "keras" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    stderr = os.dup(2)
+    with pathlib.Path(os.devnull).open("wb") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        import keras  # noqa: F401
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ import zoo
 from recipes import schedules
 from recipes.data.cifar10 import load_cifar10
 from recipes.data.digits import load_digits
+from recipes.optimizers import SGD
 from recipes.training.evaluation import flip_accuracy
-from recipes.training.optimizers import SGD
 from recipes.training.recipe import Experiment
 from recipes.training.recipe import recipe
 
@@ -251,15 +251,14 @@ def train(
         metrics=["accuracy"],
         jit_compile=run.jit_compile,
     )
-    history = model.fit(
+    history = run.fit(
+        model,
         train_data,
         epochs=epochs,
-        steps_per_epoch=getattr(train_data, "steps_per_epoch", None),  # tf.data has no end
+        steps_per_epoch=steps,
         validation_data=(validation_images, validation_labels),
         validation_batch_size=500,
         shuffle=False,
-        verbose=0,
-        callbacks=[*run.callbacks(epochs, steps), *_epoch_callbacks(train_data)],
     )
     metrics = {}
     if test_time_flip:
@@ -339,13 +338,6 @@ def _batches(pipeline, augmenter):
     if pipeline == "auto":
         pipeline = "tf.data" if keras.backend.backend() == "tensorflow" and augmenter == "augment" else "numpy"
     return augment.pipeline if pipeline == "tf.data" else augment.ArrayGenerator
-
-
-def _epoch_callbacks(train_data):
-    """Generators are told the epoch; a tf.data pipeline goes through its epochs by itself."""
-    if not hasattr(train_data, "set_epoch"):
-        return []
-    return [keras.callbacks.LambdaCallback(on_epoch_begin=train_data.set_epoch)]
 
 
 def _samples(train_data, dataset, count=32):

@@ -36,6 +36,8 @@ def fit(model, *extra, epochs=2):
     [
         (callbacks.CyclicLR(0.1, 0.4, 3, "triangular2"), schedules.CyclicLR(0.1, 0.4, 3, "triangular2")),
         (callbacks.OneCycle(0.5, 8), schedules.OneCycle(0.5, 8)),
+        (callbacks.StepDecay(0.5, 1, 0.5, steps_per_epoch=4), schedules.StepDecay(0.5, 4, 0.5)),
+        (callbacks.Warmup(lambda step: 0.4 / math.exp(step), 4), lambda step: min(step / 4, math.exp(4 - step)) * 0.4),
         (callbacks.PiecewiseLinear([0, 2, 8], [0.0, 0.4, 0.0]), schedules.PiecewiseLinear([0, 2, 8], [0.0, 0.4, 0.0])),
     ],
 )

@@ -20,7 +20,7 @@ from recipes.training.progress import Progress
 RUN = ["run", "cifar10_davidnet", "--epochs", "2", "--batch-size", "80"]
 
 
-def test_run_trains_and_says_what_came_out(few_digits, tmp_path, capsys):
+def test_run_trains_and_says_what_came_out(small_run, tmp_path, capsys):
     assert main([*RUN, "--demo", "--runs", str(tmp_path), "--no-flip", "--precision", "float32"]) == 0
     printed = capsys.readouterr().out
     assert "epoch 2/2" in printed
@@ -34,9 +34,23 @@ def test_run_trains_and_says_what_came_out(few_digits, tmp_path, capsys):
     assert record["arguments"]["flip"] is False
 
 
-def test_quiet_runs_print_nothing(few_digits, tmp_path, capsys):
+def test_quiet_runs_print_nothing(small_run, tmp_path, capsys):
     assert main([*RUN, "--demo", "--runs", str(tmp_path), "--quiet"]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_lr_find_prints_suggestions_and_leaves_a_picture_and_a_table(small_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--min-lr", "1e-3", "--max-lr", "0.1", "--steps", "12", "--batch-size", "16"]
+    assert main(["lr-find", "cifar10_davidnet", "--demo", *options, "--output", "range.png"]) == 0
+    printed = capsys.readouterr().out
+    for name in ("valley:", "steepest:", "minimum / 10:", "range.png"):
+        assert name in printed
+    assert {path.name for path in tmp_path.iterdir()} == {"range.png", "range.csv"}
+    assert np.asarray(Image.open("range.png")).std() > 0
+    table = np.genfromtxt("range.csv", delimiter=",", names=True)
+    np.testing.assert_allclose(table["learning_rate"], np.geomspace(1e-3, 0.1, 12))
+    assert np.isfinite(table["loss"]).all()
 
 
 def test_the_options_of_run_are_those_of_the_recipe(capsys):
@@ -96,6 +110,11 @@ def test_preview_draws_given_images(tmp_path):
         ([*RUN, "--experiment", "finale"], "Did you mean 'final'"),
         ([*RUN, "--demo", "--experiment", "final"], "--demo"),
         ([*RUN, "--data-dir", "nowhere"], "nowhere"),
+        (["lr-find"], "RECIPE"),
+        (["lr-find", "cifar10_davidnet", "--demo", "--min-lr", "1", "--max-lr", "0.1"], "`min_lr`"),
+        (["lr-find", "cifar10_davidnet", "--demo", "--steps", "1"], "`steps`"),
+        (["lr-find", "cifar10_davidnet", "--demo", "--output", "nowhere/range.png"], "nowhere"),
+        (["lr-find", "cifar10_davidnet", "--schedule", "cosine"], "invalid choice"),
         (["plot", "nowhere"], "nowhere"),
         (["preview", "nowhere.png"], "nowhere.png"),
         (["preview", "--size", "2"], "`size`"),
@@ -132,7 +151,8 @@ def test_zoo_and_python_m_recipes_are_the_same():
     assert script.load() is main
     module = subprocess.run([sys.executable, "-m", "recipes", "summary", "Nothing"], capture_output=True, text=True)
     assert module.returncode == 2
-    assert "zoo: Unknown model: 'Nothing'" in module.stderr
+    assert module.stderr.startswith("zoo: Unknown model: 'Nothing'")
+    assert module.stderr.count("\n") == 1  # TensorFlow's greeting is left out
 
 
 def test_a_terminal_gets_a_bar_with_the_time_left(monkeypatch):

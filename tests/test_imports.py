@@ -20,7 +20,8 @@ LAYERS = [
     ("recipes.__main__",),
     ("recipes.<recipe>",),
     ("recipes.training", "recipes.data", "recipes.reporting"),
-    ("recipes.callbacks", "recipes.catalogue"),
+    ("recipes.callbacks", "recipes.catalogue", "recipes.finder"),
+    ("recipes.optimizers",),
     ("recipes.schedules",),
 ]
 

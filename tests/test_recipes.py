@@ -7,7 +7,9 @@ import json
 import keras
 import numpy as np
 import pytest
+from conftest import few
 
+import zoo
 from recipes.catalogue import list_recipes
 from recipes.catalogue import load_recipe
 from recipes.cifar10_davidnet import EXPERIMENTS
@@ -18,7 +20,6 @@ from recipes.reporting.records import read_record
 from recipes.reporting.records import results
 from recipes.training import session
 from recipes.training.evaluation import flip_accuracy
-from recipes.training.optimizers import SGD
 from recipes.training.recipe import resolve
 
 SHORT = {"data": "digits", "epochs": 2, "batch_size": 80, "warmup_epochs": 1.0, "quiet": True}
@@ -75,60 +76,63 @@ def test_the_sine_trial_has_the_documented_function():
         assert float(schedule((2 * cycle - 1) * half)) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["ours", "final", "mixup", "crop_before_pad", "lr_decay"])
-def test_experiments_run(few_digits, tmp_path, name):
-    record = train(name, **SHORT, runs=str(tmp_path))
+@pytest.mark.parametrize(
+    ("name", "route"), [("final", "numpy"), ("mixup", "auto"), ("crop_before_pad", "numpy"), ("lr_decay", "auto")]
+)
+def test_experiments_run(small_run, tmp_path, name, route):
+    record = train(name, **SHORT, runs=str(tmp_path), pipeline=route)
     assert len(record.history["val_accuracy"]) == 2
     assert np.isfinite(record.history["loss"]).all()
     assert record.experiment == name
 
 
-def test_the_same_seed_gives_the_same_history_and_weights(few_digits, tmp_path):
-    arguments = {**SHORT, "mixup": 0.2, "dropout": 0.1, "erasing": 0.5, "runs": str(tmp_path)}
+def test_the_same_seed_gives_the_same_history_and_weights(small_run, tmp_path):
+    arguments = {**SHORT, "mixup": 0.2, "dropout": 0.1, "erasing": 0.5, "pipeline": "numpy", "runs": str(tmp_path)}
     first, again = (train("demo", seed=3, **arguments) for _ in range(2))
+    assert first.folder != again.folder
     assert first.history == again.history
     for weight, other in zip(first.model.get_weights(), again.model.get_weights()):
         np.testing.assert_array_equal(weight, other)
     assert train("demo", seed=4, **arguments).history != first.history
 
 
-def test_a_run_leaves_a_folder_that_says_everything(few_digits, tmp_path, backend):
-    before = keras.config.dtype_policy().name
-    record = train("demo", **SHORT, runs=str(tmp_path), precision="float32", seed=5, test_time_flip=True)
-    assert keras.config.dtype_policy().name == before
+def test_a_run_leaves_a_folder_that_says_everything(davidnet_run, backend):
+    record = davidnet_run
     files = {path.name for path in record.folder.iterdir()}
     assert files == {"record.json", "history.csv", "model.keras", "curves.png", "learning_rate.png", "samples.png"}
     written = json.loads((record.folder / "record.json").read_text())
     assert written == read_record(record.folder).to_dict() == record.to_dict()
-    assert (written["recipe"], written["experiment"], written["seed"]) == ("cifar10_davidnet", "demo", 5)
+    assert (written["recipe"], written["experiment"], written["seed"]) == ("cifar10_davidnet", "ours", 5)
     assert written["precision"] == "float32"
+    assert written["parameters"] == zoo.DavidNet().count_params()
     assert written["versions"]["backend"] == backend
     assert written["versions"]["keras"] == keras.__version__
-    assert written["data"]["sha256"] == few_digits.describe()["sha256"]
-    assert set(written["arguments"]) == set(resolve(train, "demo", {})) - {
+    assert written["data"]["sha256"] == few().describe()["sha256"]
+    assert set(written["arguments"]) == set(resolve(train, "ours", {})) - {
         *("seed", "precision", "jit_compile", "runs", "quiet")
     }
     parts = written["seconds"]
     assert set(parts) == {"setup", "compile", "train", "evaluate", "total"}
     assert 0 < sum(value for name, value in parts.items() if name != "total") <= parts["total"] + 0.1
     assert written["metrics"]["final"]["val_accuracy"] == record.history["val_accuracy"][-1]
+    assert 0 <= written["metrics"]["final"]["val_accuracy_flip"] <= 1
     assert written["metrics"]["best"]["val_accuracy"] == max(record.history["val_accuracy"])
+    assert np.isfinite(record.history["loss"]).all()
     assert len(record.history["learning_rate"]) == 2
     rows = (record.folder / "history.csv").read_text().splitlines()
     assert len(rows) == 3
     assert "learning_rate" in rows[0]
-    images = few_digits.validation_images[:8].astype("float32")
-    expected = keras.ops.convert_to_numpy(record.model(images))
-    loaded = keras.models.load_model(record.folder / "model.keras")
+
+
+def test_the_saved_model_is_the_trained_one(davidnet_run):
+    images = few().validation_images[:8].astype("float32")
+    expected = keras.ops.convert_to_numpy(davidnet_run.model(images))
+    loaded = keras.models.load_model(davidnet_run.folder / "model.keras")
     np.testing.assert_allclose(keras.ops.convert_to_numpy(loaded(images)), expected, atol=1e-5)
+    assert loaded.optimizer.get_config() == davidnet_run.model.optimizer.get_config()
 
 
-def test_two_runs_at_once_have_two_folders(few_digits, tmp_path):
-    first, second = (train("demo", **{**SHORT, "epochs": 2}, runs=str(tmp_path)) for _ in range(2))
-    assert first.folder != second.folder
-
-
-def test_routes_give_the_same_training(few_digits, tmp_path, backend):
+def test_routes_give_the_same_training(small_run, tmp_path, backend):
     """Pixels are the same on both routes, so the first loss is, too; rounding grows afterwards."""
     if backend != "tensorflow":
         pytest.importorskip("tensorflow")
@@ -168,6 +172,19 @@ def test_bad_arguments_are_refused_before_anything_is_written(few_digits, tmp_pa
     assert not (tmp_path / "runs").exists()
 
 
+def test_find_lr_tests_what_the_recipe_trains_and_leaves_nothing(small_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = keras.config.dtype_policy().name
+    arguments = {**SHORT, "precision": "mixed_float16", "mixup": 0.2}
+    for route in ("numpy", "tf.data") if keras.backend.backend() == "tensorflow" else ("numpy",):
+        test = train.find_lr("demo", min_lr=1e-4, max_lr=1.0, steps=12, **arguments, pipeline=route)
+        np.testing.assert_allclose(test.rates, np.geomspace(1e-4, 1.0, 12)[: len(test.rates)])
+        assert len(test.losses) == 12 or test.diverged
+        assert test.losses[0] == pytest.approx(np.log(10), rel=1e-3)  # the narrow network begins with zeros
+    assert keras.config.dtype_policy().name == before
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_unwritable_folder_is_named(few_digits, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(ValueError, match="file"):
@@ -200,25 +217,6 @@ def test_compilation_is_chosen_by_device(monkeypatch, backend):
     assert session.choose_jit_compile(True) is True
     monkeypatch.setattr(session, "_accelerator", lambda: "a GPU")
     assert session.choose_jit_compile(None) == (backend != "torch")
-
-
-def test_coupled_l2_is_that_of_torch():
-    """Step by step torch.optim.SGD, at a constant learning rate, where the two forms of Nesterov agree."""
-    torch = pytest.importorskip("torch")
-    start, target = np.random.default_rng(0).normal(size=(2, 5, 1)).astype("float32")
-    parameter = torch.nn.Parameter(torch.tensor(start))
-    reference = torch.optim.SGD([parameter], 0.1, momentum=0.9, nesterov=True, weight_decay=0.3)
-    variable = keras.Variable(start)
-    optimizer = SGD(0.1, momentum=0.9, nesterov=True, l2=0.3)
-    optimizer.build([variable])
-    for _ in range(10):
-        reference.zero_grad()
-        ((parameter - torch.tensor(target)) ** 2).sum().backward()
-        reference.step()
-        gradient = 2 * (keras.ops.convert_to_numpy(variable) - target)
-        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
-        np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), parameter.detach().numpy(), atol=1e-5)
-    assert SGD.from_config(optimizer.get_config()).l2 == 0.3
 
 
 def test_flip_accuracy_averages_two_views():

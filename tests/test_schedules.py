@@ -1,6 +1,7 @@
 """Learning rates against torch.optim.lr_scheduler, NumPy and the published formulas."""
 
 import math
+import warnings
 
 import keras
 import numpy as np
@@ -12,62 +13,87 @@ from recipes.cifar10_davidnet import sine_height
 to_numpy = keras.ops.convert_to_numpy
 
 
-def torch_rates(make, steps):
-    """The learning rates that a torch scheduler gives, step by step."""
+def torch_values(make, steps, rate=1.0):
+    """The learning rates and the momentums that a torch scheduler gives, step by step."""
     torch = pytest.importorskip("torch")
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
-    scheduler = make(torch.optim.lr_scheduler, optimizer)
-    rates = []
-    for step in range(steps):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        if step < steps - 1:
-            scheduler.step()
-    return rates
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=rate, momentum=0.9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SequentialLR warns of its own call
+        scheduler = make(torch.optim.lr_scheduler, optimizer)
+        values = []
+        for step in range(steps):
+            values.append((optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["momentum"]))
+            optimizer.step()
+            if step < steps - 1:
+                scheduler.step()
+    return np.transpose(values)
+
+
+def assert_follows(schedule, expected):
+    """Numbers are exact; tensors are the same as far as float32 goes."""
+    steps = range(len(expected))
+    np.testing.assert_allclose([schedule(step) for step in steps], expected, rtol=1e-7, atol=1e-9)
+    tensors = to_numpy(schedule(keras.ops.arange(len(expected))))
+    np.testing.assert_allclose(tensors, expected, rtol=2e-4, atol=2e-6 * max(expected))
 
 
 @pytest.mark.parametrize("three_phase", [False, True])
 @pytest.mark.parametrize("annealing", ["cosine", "linear"])
-def test_one_cycle_equals_torch(annealing, three_phase):
+def test_one_cycle_equals_torch_in_rate_and_momentum(annealing, three_phase):
     generator = np.random.default_rng(0)
-    for _ in range(20):
-        total, fraction = int(generator.integers(30, 300)), float(generator.uniform(0.1, 0.45))
+    for _ in range(30):
+        total, fraction = int(generator.integers(30, 120)), float(generator.uniform(0.1, 0.45))
         peak, initial, final = generator.uniform(0.01, 2), generator.uniform(2, 50), generator.uniform(2, 1e5)
-        expected = torch_rates(
+        lowest, highest = np.sort(generator.uniform(0.0, 1.0, 2))
+        rates, momentums = torch_values(
             lambda module, optimizer: module.OneCycleLR(
                 optimizer,
                 peak,
                 total_steps=total,
                 pct_start=fraction,
                 anneal_strategy="cos" if annealing == "cosine" else "linear",
+                base_momentum=lowest,
+                max_momentum=highest,
                 div_factor=initial,
                 final_div_factor=final,
                 three_phase=three_phase,
             ),
             total,
         )
-        schedule = schedules.OneCycle(peak, total, fraction, annealing, initial, final, three_phase)
-        np.testing.assert_allclose([schedule(step) for step in range(total)], expected, rtol=1e-7, atol=1e-9)
-        tensors = [schedule(keras.ops.convert_to_tensor(step)) for step in range(0, total, 9)]
-        on_device = to_numpy(keras.ops.stack(tensors))
-        np.testing.assert_allclose(on_device, expected[::9], rtol=1e-4, atol=1e-6 * peak)
-        assert schedule(total + 5) == pytest.approx(expected[-1], rel=1e-6)
+        rate = schedules.OneCycle(peak, total, fraction, annealing, initial, final, three_phase)
+        momentum = schedules.OneCycleMomentum(total, lowest, highest, fraction, annealing, three_phase)
+        assert_follows(rate, rates)
+        assert_follows(momentum, momentums)
+        assert rate(total + 5) == pytest.approx(rates[-1], rel=1e-6)
+        assert momentum(total + 5) == pytest.approx(highest)
 
 
 @pytest.mark.parametrize("mode", schedules.MODES)
-def test_cyclic_equals_torch(mode):
+def test_cyclic_equals_torch_in_rate_and_momentum(mode):
     generator = np.random.default_rng(0)
-    for _ in range(20):
+    for trial in range(40):
         base, height = generator.uniform(0, 0.1), generator.uniform(0.1, 1)
-        step_size, gamma = int(generator.integers(2, 40)), float(generator.uniform(0.9, 1))
-        expected = torch_rates(
+        up, down = (int(size) for size in generator.integers(2, 40, 2))
+        down = None if trial % 2 else down
+        gamma = float(generator.uniform(0.9, 1))
+        lowest, highest = np.sort(generator.uniform(0.0, 1.0, 2))
+        rates, momentums = torch_values(
             lambda module, optimizer: module.CyclicLR(
-                optimizer, base, base + height, step_size, mode=mode, gamma=gamma, cycle_momentum=False
+                optimizer,
+                base,
+                base + height,
+                up,
+                down,
+                mode=mode,
+                gamma=gamma,
+                base_momentum=lowest,
+                max_momentum=highest,
             ),
-            150,
+            120,
         )
-        schedule = schedules.CyclicLR(base, base + height, step_size, mode, gamma)
-        np.testing.assert_allclose([schedule(step) for step in range(150)], expected, rtol=1e-7, atol=1e-9)
+        arguments = {"step_size": up, "step_size_down": down, "mode": mode, "gamma": gamma}
+        assert_follows(schedules.CyclicLR(base, base + height, **arguments), rates)
+        assert_follows(schedules.CyclicLR(highest, lowest, **arguments), momentums)
 
 
 @pytest.mark.parametrize("scale_mode", schedules.SCALE_MODES)
@@ -75,7 +101,7 @@ def test_custom_scales_equal_torch(scale_mode):
     def scale(x):
         return 0.5 * (1 + math.sin(x * math.pi / 2.5))
 
-    expected = torch_rates(
+    expected, _ = torch_values(
         lambda module, optimizer: module.CyclicLR(
             optimizer, 0.1, 0.6, 7, scale_fn=scale, scale_mode=scale_mode, cycle_momentum=False
         ),
@@ -83,6 +109,85 @@ def test_custom_scales_equal_torch(scale_mode):
     )
     rates = [schedules.cyclic_lr(step, 0.1, 0.6, 7, scale_fn=scale, scale_mode=scale_mode) for step in range(100)]
     np.testing.assert_allclose(rates, expected, rtol=1e-7)
+
+
+def test_step_decay_equals_torch_by_step_and_by_epoch():
+    generator = np.random.default_rng(0)
+    for _ in range(100):
+        initial, gamma = generator.uniform(0.01, 1), generator.uniform(0.1, 1)
+        size, steps_per_epoch = int(generator.integers(1, 9)), int(generator.integers(1, 7))
+        rates, _ = torch_values(lambda module, optimizer: module.StepLR(optimizer, size, gamma), 20, initial)
+        assert_follows(schedules.StepDecay(initial, size, gamma), rates)
+        by_epoch = schedules.StepDecay(initial, size, gamma, steps_per_epoch)
+        np.testing.assert_allclose(
+            [by_epoch(step) for step in range(20 * steps_per_epoch)], np.repeat(rates, steps_per_epoch), rtol=1e-7
+        )
+
+
+def test_warmup_equals_torch_before_any_schedule():
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        initial, start, gamma = generator.uniform(0.01, 1), generator.uniform(0.01, 1), generator.uniform(0.5, 1)
+        length, size = int(generator.integers(1, 9)), int(generator.integers(1, 9))
+        for after, torch_after in (
+            (schedules.StepDecay(initial, size, gamma), lambda module, it: module.StepLR(it, size, gamma)),
+            (lambda step: initial * gamma**step, lambda module, it: module.ExponentialLR(it, gamma)),
+            (initial, lambda module, it: module.ConstantLR(it, 1.0)),
+        ):
+            rates, _ = torch_values(
+                lambda module, optimizer: module.SequentialLR(
+                    optimizer,
+                    [module.LinearLR(optimizer, start, 1.0, length), torch_after(module, optimizer)],
+                    milestones=[length],
+                ),
+                30,
+                initial,
+            )
+            assert_follows(schedules.Warmup(after, length, start), rates)
+
+
+def test_warmup_goes_before_schedules_of_keras():
+    after = keras.optimizers.schedules.PolynomialDecay(0.4, 10, 0.1)
+    schedule = schedules.Warmup(after, warmup_steps=4)
+    expected = [0.0, 0.1, 0.2, 0.3, *(0.4 - 0.03 * step for step in range(10)), 0.1, 0.1]
+    np.testing.assert_allclose([schedule(step) for step in range(16)], expected, atol=1e-7)
+    np.testing.assert_allclose([to_numpy(schedule(keras.ops.array(step))) for step in range(16)], expected, atol=1e-7)
+
+
+def test_per_update_divides_whole_steps_exactly():
+    schedule = schedules.PerUpdate(lambda step: step * 1.0, 3)
+    steps = np.array([0, 2, 3, 2**24 + 1, 2**30 + 2])
+    assert [schedule(int(step)) for step in steps] == [step // 3 for step in steps]
+    assert to_numpy(schedule(keras.ops.array(steps))) == pytest.approx(steps // 3, rel=1e-6)
+
+
+def every_schedule(generator):
+    """One of each kind with drawn settings, its length, and the highest jump that it may make in a step."""
+    total, fraction = int(generator.integers(20, 200)), float(generator.uniform(0.1, 0.45))
+    peak, size = float(generator.uniform(0.01, 2)), int(generator.integers(3, 50))
+    steep = 4 * peak / min(fraction * total - 1, total - 2 * fraction * total)
+    for annealing in schedules.ANNEALINGS:
+        for three_phase in (False, True):
+            arguments = {"warmup_fraction": fraction, "annealing": annealing, "three_phase": three_phase}
+            yield schedules.OneCycle(peak, total, **arguments), total, steep
+            yield schedules.OneCycleMomentum(total, 0.1, 0.1 + 0.4 * peak, **arguments), total, steep
+    for mode in schedules.MODES:
+        yield schedules.CyclicLR(0.0, peak, size, mode, 0.99, step_size_down=size + 2), total, 2 * peak / size
+    yield schedules.Ramp(peak / 100, peak, total), total, 10 * peak / total
+    yield schedules.Warmup(schedules.Ramp(peak / 2, peak, total), size), total, peak / size + 10 * peak / total
+
+
+def test_schedules_are_never_negative_nor_broken():
+    """At every step, between steps and after the end: between 0 and the peak, without a jump."""
+    generator = np.random.default_rng(0)
+    for _ in range(25):
+        for schedule, total, steep in every_schedule(generator):
+            steps = np.arange(0, total * 1.2, 0.25)
+            values = schedule(steps)
+            assert np.isfinite(values).all()
+            assert values.min() >= 0
+            assert values.max() <= 2
+            assert abs(np.diff(values)).max() <= 0.25 * steep + 1e-9, (type(schedule), schedule.arguments)
 
 
 def test_piecewise_linear_equals_numpy():
@@ -102,7 +207,12 @@ def test_piecewise_linear_equals_numpy():
         schedules.CyclicLR(0.1, 0.4, 3, "triangular2"),
         schedules.CyclicLR(0.1, 0.4, 3, scale_fn=lambda cycle: keras.ops.sin(cycle)),
         schedules.PiecewiseLinear([0, 4, 12], [0.0, 0.4, 0.0]),
+        schedules.StepDecay(0.4, 2, 0.5, steps_per_epoch=2),
+        schedules.Warmup(schedules.StepDecay(0.4, 3, 0.5), 4),
+        schedules.Warmup(keras.optimizers.schedules.CosineDecay(0.4, 8), 4),
+        schedules.PerUpdate(schedules.Ramp(0.01, 0.5, 4), 3),
     ],
+    ids=lambda schedule: type(schedule).__name__,
 )
 def test_optimizers_follow_schedules_step_by_step(schedule):
     """With a gradient of 1, plain SGD moves the weight by exactly the learning rate."""
@@ -116,7 +226,17 @@ def test_optimizers_follow_schedules_step_by_step(schedule):
 
 def test_schedules_survive_saving():
     custom = schedules.CyclicLR(scale_fn=sine_height)
-    for schedule in (schedules.OneCycle(0.5, 12), schedules.PiecewiseLinear([0, 4], [0.0, 0.4]), custom):
+    for schedule in (
+        schedules.OneCycle(0.5, 12),
+        schedules.OneCycleMomentum(12),
+        schedules.PiecewiseLinear([0, 4], [0.0, 0.4]),
+        schedules.StepDecay(0.5, 3),
+        schedules.Ramp(0.1, 0.5, 3, "linear"),
+        schedules.Warmup(schedules.PerUpdate(custom, 2), 3),
+        schedules.Warmup(keras.optimizers.schedules.CosineDecay(0.4, 8), 4),
+        schedules.Warmup(0.5, 4),
+        custom,
+    ):
         optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(keras.optimizers.SGD(schedule)))
         again = optimizer._learning_rate
         assert [float(again(step)) for step in range(9)] == [float(schedule(step)) for step in range(9)]
@@ -133,6 +253,19 @@ def test_schedules_survive_saving():
         (lambda: schedules.OneCycle(0.1, 100, warmup_fraction=1.0), "`warmup_fraction`.*1.0"),
         (lambda: schedules.OneCycle(0.1, 100, 0.6, three_phase=True), "`warmup_fraction`.*0.6"),
         (lambda: schedules.OneCycle(0.1, 2), "total_steps=2"),
+        (lambda: schedules.OneCycleMomentum(100, 0.95, 0.85), "base_momentum=0.95"),
+        (lambda: schedules.OneCycleMomentum(100, max_momentum=1.1), "max_momentum=1.1"),
+        (lambda: schedules.CyclicLR(step_size_down=0), "`step_size_down`.*0"),
+        (lambda: schedules.StepDecay(0.1, 0), "`step_size`.*0"),
+        (lambda: schedules.StepDecay(0.1, 1, gamma=-1), "`gamma`.*-1"),
+        (lambda: schedules.StepDecay(0.1, 1, steps_per_epoch=0), "`steps_per_epoch`.*0"),
+        (lambda: schedules.Warmup(0.1, 0), "`warmup_steps`.*0"),
+        (lambda: schedules.Warmup(0.1, 5, start_factor=2), "`start_factor`.*2"),
+        (lambda: schedules.Warmup(lambda step: math.sin(step), 5), "`after`.*keras.ops"),
+        (lambda: schedules.PerUpdate(schedules.OneCycle(0.1, 100), 0), "`gradient_accumulation_steps`.*0"),
+        (lambda: schedules.Ramp(0.1, 0.01, 5), "min_lr=0.1"),
+        (lambda: schedules.Ramp(0.1, 1.0, 1), "`steps`.*1"),
+        (lambda: schedules.Ramp(0.1, 1.0, 5, "cubic"), "`spacing`.*'cubic'"),
         (lambda: schedules.PiecewiseLinear([0, 1], [0.1]), "as many"),
         (lambda: schedules.PiecewiseLinear([0, 0], [0.1, 0.2]), "increase"),
     ],

@@ -53,6 +53,41 @@ def plot_learning_rate(learning_rates, epochs):
     return figure
 
 
+def plot_range_test(rates, losses, smoothed, suggestions):
+    """Plot the losses of a learning-rate range test over the rates.
+
+    Args:
+        rates: list of floats, rising.
+        losses: list of floats, as many.
+        smoothed: list of floats, as many.
+        suggestions: dict of name to learning rate, drawn as upright lines.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Example:
+
+    >>> figure = plot_range_test([0.01, 0.1, 1.0], [2, 1, 3], [2, 1.2, 2.5], {"valley": 0.05})
+    >>> figure.axes[0].get_xscale(), figure.axes[0].get_xlabel()
+    ('log', 'learning rate')
+    """
+    figure = _figure(7, 4)
+    axes = figure.subplots()
+    axes.plot(rates, losses, color=_TRAIN, alpha=0.3, label="loss")
+    axes.plot(rates, smoothed, color=_TRAIN, label="smoothed")
+    for number, (name, rate) in enumerate(suggestions.items(), start=1):
+        axes.axvline(rate, color=f"C{number}", linestyle="--", label=f"{name}: {rate:.2g}")
+    if len(losses):  # a last loss in the thousands would flatten the rest
+        low, high = min(losses), max(smoothed)
+        axes.set_ylim(low - 0.1 * (high - low or 1), high + 0.1 * (high - low or 1))
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("loss")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
 def plot_runs(histories, metrics=("val_loss", "val_accuracy")):
     """Plot the curves of several runs side by side.
 

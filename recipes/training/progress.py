@@ -9,7 +9,7 @@ class Progress(keras.callbacks.Callback):
     """Show the progress of `fit`.
 
     Args:
-        epochs: int.
+        epochs: int, or None for a range test, which has steps alone.
         steps_per_epoch: int.
         quiet: bool. Whether to show nothing. Defaults to False.
 
@@ -38,23 +38,27 @@ class Progress(keras.callbacks.Callback):
                 refresh_per_second=2,
                 speed_estimate_period=600,
             )
-            self.task = self.bar.add_task(f"epoch 1/{self.epochs}", total=self.epochs * self.steps_per_epoch)
+            self.task = self.bar.add_task(self._title(0), total=(self.epochs or 1) * self.steps_per_epoch)
             self.bar.start()
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.bar:
-            self.bar.update(self.task, description=f"epoch {epoch + 1}/{self.epochs}")
+            self.bar.update(self.task, description=self._title(epoch))
 
     def on_train_batch_end(self, batch, logs=None):
         if self.bar:
             self.bar.advance(self.task)
 
     def on_epoch_end(self, epoch, logs=None):
-        figures = "  ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
-        self.console.print(f"epoch {epoch + 1}/{self.epochs}  {figures}", soft_wrap=True)
+        if self.epochs:
+            figures = "  ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
+            self.console.print(f"{self._title(epoch)}  {figures}", soft_wrap=True)
 
     def on_train_end(self, logs=None):
         self.stop()
+
+    def _title(self, epoch):
+        return f"epoch {epoch + 1}/{self.epochs}" if self.epochs else "range test"
 
     def stop(self):
         """Give the terminal back."""

@@ -6,7 +6,9 @@ import inspect
 import types
 import typing
 
+from recipes import schedules
 from recipes.catalogue import check_name
+from recipes.training.run import RangeTestRun
 from recipes.training.run import Run
 
 
@@ -62,7 +64,8 @@ def recipe(experiments, default):
 
     Returns:
         A decorator. The decorated function has `experiments`, `parameters` (name to
-        `inspect.Parameter`) and `help` (name to text).
+        `inspect.Parameter`), `help` (name to text), and `find_lr(experiment, *, min_lr, max_lr,
+        steps, **arguments)`: the range test of `recipes.finder` on exactly what the recipe trains.
 
     Raises:
         ValueError: from the decorated function, for unknown names and arguments of the wrong kind.
@@ -85,14 +88,28 @@ def recipe(experiments, default):
         keyword_only = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own + shared]
         parameters = {each.name: each for each in [choice, *keyword_only]}
 
+        def settings(experiment, given):
+            arguments = resolve(train, experiment, given)
+            taken = {each.name: arguments.pop(each.name) for each in shared}
+            name = function.__module__.rpartition(".")[2]
+            return {"recipe": name, "experiment": experiment, "experiments": experiments, **taken}, arguments
+
         @functools.wraps(function)
         def train(experiment=default, **given):
-            arguments = resolve(train, experiment, given)
-            settings = {each.name: arguments.pop(each.name) for each in shared}
-            with Run(function.__module__.rpartition(".")[2], experiment, arguments, experiments, **settings) as run:
+            of_run, arguments = settings(experiment, given)
+            with Run(arguments=arguments, **of_run) as run:
                 function(run, **arguments)
             return run.record
 
+        def find_lr(experiment=default, *, min_lr=1e-5, max_lr=10.0, steps=100, **given):
+            of_run, arguments = settings(experiment, given)
+            of_test = {"min_lr": min_lr, "max_lr": max_lr, "steps": steps}
+            schedules.Ramp(**of_test)  # refuses bad arguments before data are loaded
+            with RangeTestRun(of_test, arguments=arguments, **of_run) as run:
+                function(run, **arguments)
+            return run.result
+
+        train.find_lr = find_lr
         train.__doc__ = _docstring(function, experiments, default)
         train.experiments = experiments
         train.parameters = parameters

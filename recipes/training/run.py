@@ -9,6 +9,7 @@ import platform
 import keras
 
 from recipes.callbacks import LearningRateLogger
+from recipes.finder import find_lr
 from recipes.reporting import plots
 from recipes.reporting.records import Record
 from recipes.training import session
@@ -74,16 +75,22 @@ class Run:
                 callback.stop()  # an error must not leave the terminal without a cursor
         self._stack.close()
 
-    def callbacks(self, epochs, steps_per_epoch):
-        """Make the folder, and what every run gives to `fit`.
+    def fit(self, model, data, *, epochs, steps_per_epoch, callbacks=(), **arguments):
+        """Make the folder, and train: the model's `fit`, with the callbacks that every run has.
+
+        These put the learning rate into the history, the history into `history.csv`, and keep
+        seconds and progress.
 
         Args:
+            model: a compiled `keras.Model`.
+            data: `tf.data.Dataset` or `keras.utils.PyDataset` of training batches.
             epochs: int.
             steps_per_epoch: int.
+            callbacks: further callbacks. Defaults to none.
+            **arguments: of `keras.Model.fit`.
 
         Returns:
-            A list of callbacks: learning rate into the history, history into `history.csv`,
-            seconds, progress.
+            The `keras.callbacks.History`.
         """
         self.folder = self._make_folder()
         self._callbacks = [
@@ -92,7 +99,14 @@ class Run:
             keras.callbacks.CSVLogger(str(self.folder / "history.csv")),
             Progress(epochs, steps_per_epoch, self.quiet),
         ]
-        return self._callbacks
+        return model.fit(
+            data,
+            epochs=epochs,
+            steps_per_epoch=_given_steps(data, steps_per_epoch),
+            verbose=0,
+            callbacks=[*self._callbacks, *_epoch_callbacks(data), *callbacks],
+            **arguments,
+        )
 
     def finish(self, model, history, dataset, learning_rates, samples, metrics=None):
         """Write the folder: the model, pictures, and last the record.
@@ -144,6 +158,53 @@ class Run:
             except OSError as error:
                 raise ValueError(f"Cannot make {folder}: {error.strerror}. Give another folder as `runs`.") from error
         raise ValueError(f"{self.runs} holds too many runs of this second. Received: runs={str(self.runs)!r}")
+
+
+class RangeTestRun(Run):
+    """A run whose `fit` is a learning-rate range test. It ends there, and leaves no folder.
+
+    Args:
+        range_arguments: dict. Arguments of `recipes.finder.find_lr`.
+        **settings: of `Run`.
+    """
+
+    def __init__(self, range_arguments, **settings):
+        super().__init__(**settings)
+        self.range_arguments = range_arguments
+        self.result = None
+
+    def fit(self, model, data, *, epochs, steps_per_epoch, callbacks=(), **arguments):
+        self._callbacks = [Progress(None, self.range_arguments["steps"], self.quiet)]
+        kept = {name: value for name, value in arguments.items() if not name.startswith("validation_")}
+        self.result = find_lr(
+            model,
+            data,
+            **self.range_arguments,
+            **kept,
+            steps_per_epoch=_given_steps(data, steps_per_epoch),
+            callbacks=[*self._callbacks, *_epoch_callbacks(data)],
+        )
+        raise _Found
+
+    def __exit__(self, kind, *error):
+        super().__exit__(kind, *error)
+        return kind is _Found
+
+
+class _Found(Exception):
+    """Ends a recipe after its range test: what follows `fit` reports a training."""
+
+
+def _given_steps(data, steps_per_epoch):
+    """tf.data pipelines have no end; generators know their length."""
+    return None if isinstance(data, keras.utils.PyDataset) else steps_per_epoch
+
+
+def _epoch_callbacks(data):
+    """Generators are told the epoch; a tf.data pipeline goes through its epochs by itself."""
+    if not hasattr(data, "set_epoch"):
+        return []
+    return [keras.callbacks.LambdaCallback(on_epoch_begin=data.set_epoch)]
 
 
 def _without_folders(name, value):
