@@ -111,7 +111,7 @@ def _apply(layers, images, labels=None):
     for layer in layers:
         if isinstance(layer, augment.Augmentation) and labels is not None:
             images, labels = layer(images, labels, training=True)
-        elif type(layer).__name__ == "MixUp":
+        elif type(layer).__name__ in ("MixUp", "CutMix"):
             mixed = layer({"images": images, "labels": labels}, training=True)
             images, labels = mixed["images"], mixed["labels"]
         else:

@@ -34,12 +34,16 @@ def write(folder):
 def adapt(app, what, name, obj, options, lines):
     """Adapt a docstring to reStructuredText.
 
-    Letters may follow a backtick, as in `ValueError`s, and each reference keeps a line of its own.
+    Letters may follow a backtick, as in `ValueError`s; each reference keeps a line of its own; arguments that
+    are described together may take several lines.
 
     Args:
         app: not used, nor are `what`, `name`, `obj`, `options`: Sphinx passes them.
         lines: list of str, changed in place.
     """
+    for number in reversed(range(len(lines) - 1)):
+        if re.fullmatch(r" +\w+(, \w+)*,", lines[number]):
+            lines[number : number + 2] = [f"{lines[number]} {lines[number + 1].strip()}"]
     inside = False
     for number, line in enumerate(lines):
         inside = bool(line.strip()) and (inside or line.strip() == "Reference:")

@@ -27,11 +27,10 @@ def pages(folder):
 
 def _operations(record):
     """A line for each work and route: ours, each peer, and the ratio to the best of them."""
-    peers = []
-    for work in record["works"].values():
-        peers += [name for rows in work["routes"].values() for name in rows if name not in ("ours", *peers)]
-    lines = [_head(record), "", f"| operation | route | ours | {' | '.join(peers)} | ours / best peer |"]
-    lines += ["|---|---|" + "---:|" * (len(peers) + 2)]
+    rows_of_all = [rows for work in record["works"].values() for rows in work["routes"].values()]
+    peers = [name for name in dict.fromkeys(name for rows in rows_of_all for name in rows) if name != "ours"]
+    lines = [_head(record), "", f"| operation | route | ours | {' | '.join(peers)} | ours / best peer | from | to |"]
+    lines += ["|---|---|" + "---:|" * (len(peers) + 4)]
     notes = []
     for name, work in record["works"].items():
         mark = ""
@@ -40,7 +39,7 @@ def _operations(record):
             mark = f" [{len(notes)}]"
         for number, (route, rows) in enumerate(work["routes"].items()):
             cells = [_speed(rows.get(library)) for library in ("ours", *peers)]
-            label = f"**{name}**{mark}, {work['image'][0]} px" if number == 0 else ""
+            label = f"**{name}**{mark}, {work['image'][0]}&nbsp;px" if number == 0 else ""
             lines.append(f"| {label} | {route} | {' | '.join(cells)} | {_ratio(rows['ours'].get('ratio'))} |")
     lines += ["", *(f"{number}. {note}." for number, note in enumerate(notes, 1)), ""]
     lines += ["\\* draws once for the whole batch, which is less work.", ""] if _any_per_batch(record) else []
@@ -72,7 +71,7 @@ def _speed(row):
 
 
 def _ratio(ratio):
-    return f"**{ratio['median']:.2f}** ({ratio['min']:.2f} to {ratio['max']:.2f})" if ratio else "no peer"
+    return f"**{ratio['median']:.2f}** | {ratio['min']:.2f} | {ratio['max']:.2f}" if ratio else "no peer | |"
 
 
 def _any_per_batch(record):
