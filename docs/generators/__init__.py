@@ -10,6 +10,7 @@ import re
 from generators import api
 from generators import experiments
 from generators import gallery
+from generators import range_test
 from generators import schedules
 from generators import speed
 
@@ -21,7 +22,7 @@ def write(folder):
         folder: a `pathlib.Path`.
     """
     texts = {}
-    for module in (api, experiments, gallery, schedules, speed):
+    for module in (api, experiments, gallery, range_test, schedules, speed):
         texts |= {folder / name: text for name, text in module.pages(folder).items()}
     for path in set(folder.rglob("*.md")) - set(texts):
         path.unlink()

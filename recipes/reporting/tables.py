@@ -1,7 +1,7 @@
 """Tables on the terminal: models, recipes with their figures, one run."""
 
-import dataclasses
 import concurrent.futures
+import dataclasses
 import statistics
 
 import rich.console

@@ -166,6 +166,14 @@ class RangeTestRun(Run):
     Args:
         range_arguments: dict. Arguments of `recipes.finder.find_lr`.
         **settings: of `Run`.
+
+    Example:
+
+    >>> from recipes.training.recipe import Experiment
+    >>> settings = {"recipe": "cifar10_davidnet", "experiment": "trial", "arguments": {}, "runs": "runs", "quiet": True}
+    >>> settings |= {"experiments": {"trial": Experiment({})}, "seed": 1, "precision": "float32", "jit_compile": False}
+    >>> RangeTestRun({"steps": 50}, **settings).folder is None
+    True
     """
 
     def __init__(self, range_arguments, **settings):
