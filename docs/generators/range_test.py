@@ -23,7 +23,10 @@ def pages(folder):
     digits = load_digits()
     test = range_test(digits.train_images[:, ::4, ::4] / 255, digits.train_labels)
     plots.save(test.plot(), folder / "parts" / "range_test.svg")
-    code = inspect.cleandoc(inspect.getsource(range_test).partition('"""\n')[2]).replace("return test", "test.plot()")
+    code = (
+        inspect.cleandoc(inspect.getsource(range_test).partition('"""\n')[2]).replace("return ", "test = ")
+        + "\ntest.plot()"
+    )
     picture = "![Loss over learning rate](/generated/parts/range_test.svg)"
     return {"parts/range_test.md": f"```python\n{code}\n```\n\n{picture}\n"}
 
@@ -34,5 +37,4 @@ def range_test(images, labels):
     model = keras.Sequential([keras.Input(images.shape[1:]), *layers])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(momentum=0.9), loss)
-    test = find_lr(model, images, labels, min_lr=1e-5, max_lr=10.0, steps=100, batch_size=64)
-    return test
+    return find_lr(model, images, labels, min_lr=1e-5, max_lr=10.0, steps=100, batch_size=64)
