@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import importlib
 import re
 
 import keras
@@ -16,17 +17,16 @@ RESNETS = ("ResNet18", "ResNet34", "ResNet50", "ResNet101", "ResNet152")
 
 @functools.cache
 def torchvision():
-    """Torchvision's networks and torch."""
+    """Torchvision's networks, and torch."""
     torch = pytest.importorskip("torch")
     try:
-        import torchvision.models as models
+        return pytest.importorskip("torchvision.models"), torch
     except RuntimeError:
         # The operators are built for another variant of torch. Networks need none, only the import asks for two.
         torchvision.library = torch.library.Library("torchvision", "DEF")  # lasts as long as this object
         for name in ("nms", "qnms"):
             torchvision.library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import torchvision.models as models
-    return models, torch
+        return importlib.import_module("torchvision.models"), torch
 
 
 def draw(*shape):
