@@ -125,6 +125,12 @@ def join_channels(channels):
 
     Returns:
         `(batch, height, width, channels)`.
+
+    Example:
+
+    >>> join_channels([np.zeros((1, 1, 2)), np.ones((1, 1, 2))])[0, 0]
+    array([[0., 1.],
+           [0., 1.]])
     """
     if not type(channels[0]).__module__.startswith("jax"):
         return namespace(channels[0]).stack(channels, axis=-1)
