@@ -13,7 +13,7 @@ import numpy as np
 _SAME_NAMES = (
     *("abs", "any", "arange", "concatenate", "cos", "cumsum", "exp", "floor", "left_shift", "log", "matmul", "max"),
     *("maximum", "min", "minimum", "pad", "reshape", "right_shift", "round", "sign", "sin", "sqrt", "stack", "sum"),
-    *("transpose", "where"),
+    *("transpose", "where", "zeros"),
 )
 
 
@@ -93,9 +93,84 @@ def cast_like(array, images):
     """
     xp = namespace(array)
     if is_integer(images):
-        limits = np.iinfo(keras.backend.standardize_dtype(images.dtype))
-        array = xp.minimum(xp.maximum(xp.round(array), limits.min), limits.max)
+        array = xp.clip(xp.round(array), *limits(images))
     return xp.cast(array, images.dtype)
+
+
+def limits(images):
+    """What a dtype of integers can hold.
+
+    Args:
+        images: as for `namespace`.
+
+    Returns:
+        `(lowest, highest)`, or None for floats.
+
+    Example:
+
+    >>> limits(np.zeros(1, "uint8"))
+    (0, 255)
+    """
+    if not is_integer(images):
+        return None
+    information = np.iinfo(keras.backend.standardize_dtype(images.dtype))
+    return int(information.min), int(information.max)
+
+
+def join_channels(channels):
+    """Put single channels side by side.
+
+    Args:
+        channels: list of arrays `(batch, height, width)`.
+
+    Returns:
+        `(batch, height, width, channels)`.
+
+    Example:
+
+    >>> join_channels([np.zeros((1, 1, 2)), np.ones((1, 1, 2))])[0, 0]
+    array([[0., 1.],
+           [0., 1.]])
+    """
+    if not type(channels[0]).__module__.startswith("jax"):
+        return namespace(channels[0]).stack(channels, axis=-1)
+    # XLA on a CPU takes ten times as long for a `stack` of what it computes in the same loop.
+    import jax.numpy as jnp
+
+    joined = channels[0][..., None]
+    for number, channel in enumerate(channels[1:], 1):
+        joined = jnp.where(jnp.arange(len(channels)) < number, joined, channel[..., None])
+    return joined
+
+
+def repeat(times, change, array):
+    """Change an array several times, one after another.
+
+    A loop for XLA, on which a chain of operations would be computed again for each pixel that an
+    operation reads, and so take exponentially long.
+
+    Args:
+        times: int.
+        change: function from turn (0, 1, ...) and array to an array.
+        array: as for `namespace`.
+
+    Returns:
+        An array.
+
+    Example:
+
+    >>> repeat(3, lambda turn, array: array + turn, np.zeros(1)).item()
+    3.0
+    """
+    if type(array).__module__.startswith("jax"):
+        import jax
+
+        if isinstance(array, jax.core.Tracer):
+            dtype = jax.eval_shape(lambda array: change(0, array), array).dtype
+            return jax.lax.fori_loop(0, times, change, array.astype(dtype))
+    for turn in range(times):
+        array = change(turn, array)
+    return array
 
 
 @functools.cache
@@ -105,26 +180,40 @@ def _numpy():
         asarray=np.asarray,
         argsort=lambda array: np.argsort(array, kind="stable"),
         cast=lambda array, dtype: np.asarray(array).astype(dtype, copy=False),
-        take=lambda array, index: np.take(array, index, axis=0),
+        clip=np.clip,
+        flip=np.flip,
+        replace=_numpy_replace,
+        take=lambda array, index, axis=0: np.take(array, index, axis=axis),
+        true_rows=np.flatnonzero,
     )
+
+
+def _numpy_replace(array, rows, values):
+    array = array.copy()
+    array[rows] = values
+    return array
 
 
 @functools.cache
 def _keras():
+    torch = keras.backend.backend() == "torch"
     return types.SimpleNamespace(
         **{name: getattr(keras.ops, name) for name in _SAME_NAMES},
         argsort=keras.ops.argsort,
         asarray=keras.ops.convert_to_tensor,
         cast=keras.ops.cast,
-        take=_torch_take
-        if keras.backend.backend() == "torch"
-        else lambda array, index: keras.ops.take(array, index, 0),
+        clip=keras.ops.clip,
+        flip=keras.ops.flip,
+        replace=lambda array, rows, values: array.clone().index_copy_(0, rows.long(), values),  # torch only
+        take=_torch_take if torch else lambda array, index, axis=0: keras.ops.take(array, index, axis),
+        true_rows=lambda flags: flags.nonzero()[:, 0],  # torch only
     )
 
 
-def _torch_take(array, index):
+def _torch_take(array, index, axis=0):
     """Three times as fast as `keras.ops.take`, which wraps negative positions first."""
-    return array.index_select(0, index.reshape(-1)).reshape(index.shape + array.shape[1:])
+    shape = array.shape[:axis] + index.shape + array.shape[axis + 1 :]
+    return array.index_select(axis, index.reshape(-1)).reshape(shape)
 
 
 @functools.cache
@@ -148,6 +237,10 @@ def _tensorflow():
         argsort=lambda array: tf.argsort(array, stable=True),
         asarray=tf.convert_to_tensor,
         cast=tf.cast,
+        clip=tf.clip_by_value,
+        flip=lambda array, axis: tf.reverse(array, [axis]),
+        replace=lambda array, rows, values: tf.tensor_scatter_nd_update(array, rows[:, None], values),
         shape=tf.shape,
-        take=tf.gather,
+        take=lambda array, index, axis=0: tf.gather(array, index, axis=axis),
+        true_rows=lambda flags: tf.where(flags)[:, 0],
     )

@@ -3,6 +3,8 @@
 import dataclasses
 import math
 
+import numpy as np
+
 from augment import arrays
 from augment.composition import RandomOrder
 from augment.operation import Operation
@@ -29,7 +31,9 @@ class _Blend(Operation):
         values = xp.cast(images, "float32")
         reference = self.reference(values)
         values = values * factor if reference is None else values * factor + (1 - factor) * reference
-        return arrays.cast_like(xp.minimum(xp.maximum(values, self.value_range[0]), self.value_range[1]), images)
+        if tuple(self.value_range) != arrays.limits(images):
+            values = xp.clip(values, *self.value_range)
+        return arrays.cast_like(values, images)
 
     def reference(self, values):
         """What a factor of 0 gives; None for black."""
@@ -83,9 +87,12 @@ class Contrast(_Blend):
 
     def reference(self, values):
         xp = arrays.namespace(values)
-        _, height, width, _ = arrays.shape(values)
-        rows = xp.sum(_gray(values), axis=2)[:, :, None]
-        return xp.sum(rows, axis=1)[:, None] / xp.cast(height * width, "float32")
+        _, height, width, channels = arrays.shape(values)
+        pixels = height * width
+        # As a product with a vector: several times as fast as a sum over rows and columns.
+        weights = xp.asarray(np.asarray([1.0] if _is_gray(values) else _LUMA, "float32"))
+        weights = xp.reshape(weights / xp.cast(pixels, "float32") + xp.zeros((pixels, 1), "float32"), (-1, 1))
+        return xp.reshape(xp.matmul(xp.reshape(values, (-1, pixels * channels)), weights), (-1, 1, 1, 1))
 
 
 @register
@@ -151,7 +158,7 @@ class Hue(Operation):
             return images
         xp = arrays.namespace(images)
         values = xp.cast(images, "float32")
-        red, green, blue = values[..., 0], values[..., 1], values[..., 2]
+        red, green, blue = (values[..., channel] for channel in range(3))
         highest = xp.maximum(xp.maximum(red, green), blue)
         chroma = highest - xp.minimum(xp.minimum(red, green), blue)
         unit = xp.maximum(chroma, 1e-12)  # gray pixels have no hue, and need none
@@ -162,12 +169,11 @@ class Hue(Operation):
         )
         sector = sector + 6 * choice["shift"][:, :, None]
         turned = []
-        for place in (5, 3, 1):  # of red, green and blue, in the formula from hue back to colour
+        for place in (5, 3, 1):  # of red, green and blue on the circle, in the formula from hue back to colour
             distance = sector + place
             distance = distance - 6 * xp.floor(distance / 6)
-            share = xp.maximum(xp.minimum(xp.minimum(distance, 4 - distance), 1.0), 0.0)
-            turned.append(highest - chroma * share)
-        return arrays.cast_like(xp.stack(turned, axis=-1), images)
+            turned.append(highest - chroma * xp.clip(xp.minimum(distance, 4 - distance), 0.0, 1.0))
+        return arrays.cast_like(arrays.join_channels(turned), images)
 
 
 @register

@@ -10,6 +10,8 @@ from augment.operation import Operation
 from augment.operation import check_operations
 from augment.operation import check_probability
 from augment.operation import register
+from augment.selection import change_where
+from augment.selection import select
 
 
 class _Composition(Operation):
@@ -79,17 +81,17 @@ class RandomApply(_Composition):
 
     def apply(self, images, choice):
         for operation, part in zip(self.operations, choice["parts"]):
-            images = _where(choice["apply"], operation, "apply", images, part)
+            images = _change(operation, "apply", choice["apply"], images, images, part)
         return images
 
     def apply_labels(self, labels, choice):
         for operation, part in zip(self.operations, choice["parts"]):
-            labels = _where(choice["apply"], operation, "apply_labels", labels, part)
+            labels = _change(operation, "apply_labels", choice["apply"], labels, labels, part)
         return labels
 
     def apply_boxes(self, boxes, choice, image_shape):
         for operation, part in zip(self.operations, choice["parts"]):
-            boxes = _where(choice["apply"], operation, "apply_boxes", boxes, part, image_shape)
+            boxes = _change(operation, "apply_boxes", choice["apply"], boxes, boxes, part, image_shape)
         return boxes
 
     def evaluate(self, images):
@@ -137,11 +139,13 @@ class RandomOrder(_Composition):
         return images
 
     def _in_order(self, change, values, choice, *arguments):
-        for turn in range(len(self.operations)):
-            now = choice["order"][:, turn : turn + 1]
+        def one_turn(turn, before):
+            now, values = choice["order"][:, turn, None], before
             for number, (operation, part) in enumerate(zip(self.operations, choice["parts"])):
-                values = _where(now == number, operation, change, values, part, *arguments)
-        return values
+                values = _change(operation, change, now == number, before, values, part, *arguments)
+            return values
+
+        return arrays.repeat(len(self.operations), one_turn, values)
 
 
 @register
@@ -197,13 +201,18 @@ class OneOf(_Composition):
         return {"chosen": chosen, "parts": self._draw_parts(stream, image_shape)}
 
     def apply(self, images, choice):
-        return self._chosen("apply", images, choice)
+        image_shape = arrays.shape(images)[1:]
+        if _known(self.output_shape(image_shape)) == _known(image_shape):
+            return self._chosen("apply", images, images, choice)
+        # No image remains as it was: begin with those of the first operation.
+        first = self.operations[0].apply(images, choice["parts"][0])
+        return self._chosen("apply", images, first, choice)
 
     def apply_labels(self, labels, choice):
-        return self._chosen("apply_labels", labels, choice)
+        return self._chosen("apply_labels", labels, labels, choice)
 
     def apply_boxes(self, boxes, choice, image_shape):
-        return self._chosen("apply_boxes", boxes, choice, image_shape)
+        return self._chosen("apply_boxes", boxes, boxes, choice, image_shape)
 
     def evaluate(self, images):
         return _as_result(self.operations, self.operations[0].evaluate(images))
@@ -214,46 +223,26 @@ class OneOf(_Composition):
     def output_shape(self, image_shape):
         return self.operations[0].output_shape(image_shape)
 
-    def _chosen(self, change, values, choice, *arguments):
-        results = [
-            getattr(operation, change)(values, part, *arguments)
-            for operation, part in zip(self.operations, choice["parts"])
-        ]
-        result = results[0]
-        for number, other in enumerate(results[1:], 1):
-            result = _select(choice["chosen"] == number, other, result)
+    def _chosen(self, change, values, result, choice, *arguments):
+        for number, (operation, part) in enumerate(zip(self.operations, choice["parts"])):
+            result = _change(operation, change, choice["chosen"] == number, values, result, part, *arguments)
         return result
+
+
+def _change(operation, change, chosen, values, into, part, *arguments):
+    """Let an operation change the chosen samples of `values`; the others are those of `into`."""
+
+    def act(values, part):
+        return getattr(operation, change)(values, part, *arguments)
+
+    if operation.changes_labels():  # samples mix: it needs them all
+        return select(chosen, act(values, part), into)
+    return change_where(chosen, act, values, part, into=into)
 
 
 def _known(image_shape):
     """The sides; 0 stands for one that is unknown while tracing."""
     return tuple(side if isinstance(side, int) else 0 for side in image_shape)
-
-
-def _where(chosen, operation, change, values, part, *arguments):
-    """Change the chosen samples; `chosen` is bool `(batch, 1)`."""
-    if isinstance(values, np.ndarray) and not operation.changes_labels():
-        return _where_rows(np.flatnonzero(chosen), operation, change, values, part, *arguments)
-    return _select(chosen, getattr(operation, change)(values, part, *arguments), values)
-
-
-def _where_rows(rows, operation, change, values, part, *arguments):
-    """The same in NumPy, where the others need not be computed."""
-    part = keras.tree.map_structure(lambda choice: choice[rows], part)
-    changed = getattr(operation, change)(values[rows], part, *arguments)
-    values = values.copy() if changed.dtype == values.dtype else values.astype("float32")
-    values[rows] = changed
-    return values
-
-
-def _select(chosen, changed, values):
-    """The changed samples where chosen, in float32 if either is float."""
-    if changed is values:
-        return values
-    xp = arrays.namespace(values)
-    dtype = values.dtype if changed.dtype == values.dtype else "float32"
-    chosen = xp.reshape(chosen, (-1,) + (1,) * (len(values.shape) - 1))
-    return xp.where(chosen, xp.cast(changed, dtype), xp.cast(values, dtype))
 
 
 def _as_result(operations, images):

@@ -166,6 +166,30 @@ def threefry(key, counter):
     return left, right
 
 
+def halves(key, counter, count):
+    """Uniform random numbers of 16 bits: half a word each, for noise.
+
+    Args:
+        key: two int32 arrays.
+        counter: int32 array of their shape.
+        count: int. Numbers for each counter.
+
+    Returns:
+        float32, of the counter's shape and `count`, in [0, 1).
+
+    Example:
+
+    >>> halves((np.array([1]), np.array([2])), np.array([3]), count=3).shape
+    (1, 3)
+    """
+    xp = arrays.namespace(counter)
+    words = []
+    for block in range(-(-count // 4)):
+        words += threefry(key, (counter, counter * 0 + block))
+    parts = [part for word in words for part in (word & 0xFFFF, xp.right_shift(word, 16) & 0xFFFF)]
+    return xp.cast(xp.stack(parts[:count], axis=-1), "float32") * 2.0**-16
+
+
 def permutation(seed, epoch, index):
     """Shuffle: the order in which an epoch visits the samples.
 

@@ -9,6 +9,8 @@ from augment.operation import Operation
 from augment.operation import check_probability
 from augment.operation import check_range
 from augment.operation import register
+from augment.selection import paste
+from augment.selection import paste_noise
 
 
 @register
@@ -65,14 +67,9 @@ class Cutout(Operation):
         }
 
     def apply(self, images, choice):
-        covered = boxes_mask(images, choice["top"], choice["left"], self.size, self.size)
-        # Twice as fast as `where`, which would spread the mask over the channels first.
-        xp = arrays.namespace(images)
         if arrays.is_integer(images) and not 0 <= self.fill <= 255:
             raise ValueError(f"`fill` must be from 0 to 255 for integer images. Received: fill={self.fill!r}")
-        covered = xp.cast(covered, images.dtype)
-        kept = images * (1 - covered)
-        return kept + covered * xp.cast(self.fill, images.dtype) if self.fill else kept
+        return paste(images, self.fill, choice["top"], choice["left"], self.size, self.size)
 
 
 @register
@@ -125,7 +122,7 @@ class RandomErasing(Operation):
             )
 
     def draw(self, stream, image_shape):
-        height, width, channels = image_shape
+        height, width, _ = image_shape
         area = stream.uniform(*self.area, count=self.PROPOSALS)
         xp = arrays.namespace(area)
         area = area * xp.cast(height * width, "float32")
@@ -140,42 +137,13 @@ class RandomErasing(Operation):
         choice = first_accepted(proposals, fits)
         # A rectangle of no height leaves the image as it is.
         choice["height"] = choice["height"] * xp.cast(stream.chance(self.probability), "int32")
-        pixels = height * width * channels if self.per_pixel else 1
-        values = stream.uniform(*self.value, count=pixels)
-        shape = (-1, height, width, channels) if self.per_pixel else (-1, 1, 1, 1)
-        return {**choice, "value": xp.reshape(values, shape)}
+        if self.per_pixel:
+            return {**choice, "noise": stream.words(2)}
+        return {**choice, "value": stream.uniform(*self.value)}
 
     def apply(self, images, choice):
-        xp = arrays.namespace(images)
-        covered = boxes_mask(images, choice["top"], choice["left"], choice["height"], choice["width"])
-        return xp.where(covered, xp.cast(choice["value"], images.dtype), images)
-
-
-def boxes_mask(images, top, left, height, width):
-    """Which pixels lie in one of the boxes.
-
-    Args:
-        images: `(batch, height, width, channels)`.
-        top: int32 `(batch, count)`. First row of each box; may lie outside the image.
-        left: int32 `(batch, count)`. First column.
-        height: int, or int32 `(batch, count)`.
-        width: int, or int32 `(batch, count)`.
-
-    Returns:
-        bool `(batch, height, width, 1)`.
-
-    Example:
-
-    >>> import numpy as np
-    >>> corner = np.array([[1]])
-    >>> boxes_mask(np.zeros((1, 2, 3, 1)), top=corner, left=corner, height=1, width=2)[0, :, :, 0]
-    array([[False, False, False],
-           [False,  True,  True]])
-    """
-    xp = arrays.namespace(images)
-    _, rows, columns, _ = arrays.shape(images)
-    y = xp.arange(rows, dtype="int32")[None, None, :]
-    x = xp.arange(columns, dtype="int32")[None, None, :]
-    in_rows = (y >= top[:, :, None]) & (y < (top + height)[:, :, None])
-    in_columns = (x >= left[:, :, None]) & (x < (left + width)[:, :, None])
-    return xp.any(in_rows[:, :, :, None] & in_columns[:, :, None, :], axis=1)[..., None]
+        box = choice["top"], choice["left"], choice["height"], choice["width"]
+        if self.per_pixel:
+            return paste_noise(images, choice["noise"], *self.value, *box)
+        value = arrays.namespace(images).cast(choice["value"], images.dtype)
+        return paste(images, value[:, :, None, None], *box)

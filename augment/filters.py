@@ -10,8 +10,7 @@ from augment.operation import Operation
 from augment.operation import check_probability
 from augment.operation import check_range
 from augment.operation import register
-from augment.sampling import blur_weights
-from augment.sampling import resample
+from augment.sampling import blur
 
 
 @register
@@ -59,8 +58,7 @@ class GaussianBlur(Operation):
                 raise ValueError(
                     f"{self} needs images of more than {self.radius} pixels a side. Received: {height} x {width}"
                 )
-        sigma = choice["sigma"]
-        return resample(images, blur_weights(sigma, self.radius, height), blur_weights(sigma, self.radius, width))
+        return blur(images, choice["sigma"], self.radius)
 
 
 @register
@@ -106,5 +104,7 @@ class Normalize(Operation):
         channels = arrays.shape(images)[-1]
         if isinstance(channels, int) and len(self.mean) not in (1, channels):
             raise ValueError(f"{self} is for {len(self.mean)} channels. Received: images of {channels} channels")
-        mean, std = (xp.asarray(np.asarray(values, "float32")) for values in (self.mean, self.std))
-        return (xp.cast(images, "float32") - mean) / std
+        mean, std = (np.asarray(values, "float64") for values in (self.mean, self.std))
+        # One multiplication and one sum: a division takes several times as long.
+        factor, offset = (xp.asarray(values.astype("float32")) for values in (1 / std, -mean / std))
+        return xp.cast(images, "float32") * factor + offset

@@ -11,8 +11,9 @@ from augment.operation import check_probability
 from augment.operation import check_range
 from augment.operation import register
 from augment.sampling import check_mode
-from augment.sampling import gather_pixels
-from augment.sampling import interpolate
+from augment.sampling import shift
+from augment.sampling import turn
+from augment.selection import change_where
 
 
 @register
@@ -43,8 +44,7 @@ class HorizontalFlip(Operation):
         return {"flip": stream.chance(self.probability)}
 
     def apply(self, images, choice):
-        rows, columns = _positions(images)
-        return gather_pixels(images, rows, _turn(columns, choice["flip"], arrays.shape(images)[2]))
+        return _flip(images, choice["flip"], axis=2)
 
     def apply_boxes(self, boxes, choice, image_shape):
         return box_sides.flip(boxes, choice["flip"], image_shape, "x")
@@ -68,8 +68,7 @@ class VerticalFlip(HorizontalFlip):
     """
 
     def apply(self, images, choice):
-        rows, columns = _positions(images)
-        return gather_pixels(images, _turn(rows, choice["flip"], arrays.shape(images)[1]), columns)
+        return _flip(images, choice["flip"], axis=1)
 
     def apply_boxes(self, boxes, choice, image_shape):
         return box_sides.flip(boxes, choice["flip"], image_shape, "y")
@@ -125,9 +124,7 @@ class Translation(Operation):
         return choice
 
     def apply(self, images, choice):
-        rows, columns = _positions(images)
-        rows, columns = rows - choice["down"][:, :, None], columns - choice["right"][:, :, None]
-        return gather_pixels(images, rows, columns, self.mode, self.fill)
+        return shift(images, choice["down"], choice["right"], self.mode, self.fill)
 
     def apply_boxes(self, boxes, choice, image_shape):
         height, width, _ = image_shape
@@ -176,30 +173,14 @@ class Rotation(Operation):
         return {"degrees": stream.uniform(*self._range()) * stream.switch(self.probability)}
 
     def apply(self, images, choice):
-        xp = arrays.namespace(images)
-        _, height, width, _ = arrays.shape(images)
-        cosine, sine = (part[:, :, None] for part in _direction(choice["degrees"]))
-        middle_y, middle_x = (xp.cast(side - 1, "float32") / 2 for side in (height, width))
-        y = (xp.cast(xp.arange(height, dtype="int32"), "float32") - middle_y)[None, :, None]
-        x = (xp.cast(xp.arange(width, dtype="int32"), "float32") - middle_x)[None, None, :]
-        source_y = cosine * y + sine * x + middle_y
-        source_x = cosine * x - sine * y + middle_x
-        return interpolate(images, source_y, source_x, self.mode, self.fill)
+        return turn(images, *_direction(choice["degrees"]), self.mode, self.fill)
 
     def apply_boxes(self, boxes, choice, image_shape):
         return box_sides.rotate(boxes, *_direction(choice["degrees"]), image_shape)
 
 
-def _positions(images):
-    """Row and column of each pixel, in the form that `gather_pixels` takes."""
-    xp = arrays.namespace(images)
-    _, height, width, _ = arrays.shape(images)
-    return xp.arange(height, dtype="int32")[None, :, None], xp.arange(width, dtype="int32")[None, None, :]
-
-
-def _turn(position, turned, side):
-    """Count from the other end where `turned`, bool `(batch, 1)`, says so."""
-    return arrays.namespace(turned).where(turned[:, :, None], side - 1 - position, position)
+def _flip(images, chosen, axis):
+    return change_where(chosen, lambda some: arrays.namespace(some).flip(some, axis), images)
 
 
 def _direction(degrees):

@@ -5,6 +5,7 @@ import keras
 from augment import draws
 from augment.operation import check_operations
 from augment.operation import transform
+from augment.selection import numbers_may_vary
 
 
 @keras.saving.register_keras_serializable(package="augment")
@@ -49,6 +50,7 @@ class Augmentation(keras.layers.Layer):
         draws.check_seed(seed)
         self.operations = check_operations(operations)
         self.seed = seed
+        self.supports_jit = not numbers_may_vary(keras.ops.zeros(()))  # XLA must know every shape
         # A weight, not a SeedGenerator: Keras does not save those, and a loaded layer must go on where it was.
         self.batches = self.add_weight(shape=(), initializer="zeros", dtype="int32", trainable=False, name="batches")
 

@@ -4,9 +4,9 @@ import dataclasses
 import math
 
 from augment import arrays
-from augment.erasing import boxes_mask
 from augment.operation import Operation
 from augment.operation import register
+from augment.selection import paste
 
 PER = ("image", "batch")
 
@@ -76,7 +76,7 @@ class Mixup(_Mixing):
     per: str = "image"
 
     def apply(self, images, choice):
-        return _blend(arrays.namespace(images).cast(images, "float32"), choice)
+        return _blend(images, choice)
 
     def evaluate(self, images):
         return arrays.namespace(images).cast(images, "float32")
@@ -103,8 +103,8 @@ class CutMix(_Mixing):
     Example:
 
     >>> import numpy as np
-    >>> choice = {"top": 0, "left": 1, "height": 1, "width": 2, "partner": [1, 0]}
-    >>> choice = {name: np.reshape(value, (-1, 1) if name != "partner" else -1) for name, value in choice.items()}
+    >>> box = {"top": 0, "left": 1, "height": 1, "width": 2}
+    >>> choice = {name: np.full((2, 1), value) for name, value in box.items()} | {"partner": np.array([1, 0])}
     >>> images = np.array([1, 2])[:, None, None, None] + np.zeros((2, 1, 3, 1), int)
     >>> CutMix().apply(images, choice)[:, 0, :, 0]
     array([[1, 2, 2],
@@ -134,12 +134,15 @@ class CutMix(_Mixing):
         return {**choice, "weight": 1 - xp.cast(area, "float32") / pixels}
 
     def apply(self, images, choice):
-        xp = arrays.namespace(images)
-        replaced = boxes_mask(images, choice["top"], choice["left"], choice["height"], choice["width"])
-        return xp.where(replaced, xp.take(images, choice["partner"]), images)
+        partners = arrays.namespace(images).take(images, choice["partner"])
+        return paste(images, partners, choice["top"], choice["left"], choice["height"], choice["width"])
 
 
 def _blend(values, choice):
+    """Floats between samples and their partners."""
     xp = arrays.namespace(values)
-    weight = xp.cast(xp.reshape(choice["weight"], (-1,) + (1,) * (len(values.shape) - 1)), values.dtype)
-    return values * weight + xp.take(values, choice["partner"]) * (1 - weight)
+    dtype = "float32" if arrays.is_integer(values) else values.dtype
+    partners = xp.take(values, choice["partner"])  # before the cast: integers are a quarter of the bytes
+    values, partners = xp.cast(values, dtype), xp.cast(partners, dtype)
+    weight = xp.cast(xp.reshape(choice["weight"], (-1,) + (1,) * (len(values.shape) - 1)), dtype)
+    return partners + weight * (values - partners)

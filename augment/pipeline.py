@@ -6,6 +6,7 @@ from augment.generator import check_arrays
 from augment.operation import check_operations
 from augment.operation import transform
 from augment.operation import try_operations
+from augment.selection import on_cpu
 
 _ENDLESS = 2**31 - 1  # epochs
 
@@ -85,7 +86,9 @@ def pipeline(
 
     def load(epoch, index):
         batch = (None if each is None else tf.gather(each, index) for each in given)
-        return as_batch(*transform(operations, *batch, index=index, seed=seed, epoch=epoch, training=training))
+        with on_cpu():
+            batch = transform(operations, *batch, index=index, seed=seed, epoch=epoch, training=training)
+        return as_batch(*batch)
 
     data = tf.data.Dataset.range(initial_epoch, epochs or _ENDLESS, output_type=tf.int32).flat_map(batches)
     data = data.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)

@@ -1,6 +1,10 @@
 """Reading pixels at other places: by integer positions, between pixels, by weighted rows and columns."""
 
+import keras
+import numpy as np
+
 from augment import arrays
+from augment.selection import numbers_may_vary
 
 MODES = ("reflect", "edge", "constant")
 
@@ -47,11 +51,89 @@ def gather_pixels(images, rows, columns, mode="reflect", fill=0):
     bring_inside = mirror if mode == "reflect" else _clip
     first_row = (xp.arange(batch, dtype="int32") * height)[:, None, None]
     position = (first_row + bring_inside(xp, rows, height)) * width + bring_inside(xp, columns, width)
-    pixels = xp.take(xp.reshape(images, (-1, channels)), position)
-    if mode != "constant":
-        return pixels
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    return xp.where(inside[..., None], pixels, xp.cast(fill, images.dtype))
+    pixels = xp.reshape(images, (-1, channels))
+    if mode == "constant":
+        # What lies outside is read from one more pixel: cheaper than to replace it in every channel.
+        inside = ((rows >= 0) & (rows < height)) & ((columns >= 0) & (columns < width))
+        position = xp.where(inside, position, batch * height * width)
+        outside = xp.cast(xp.zeros((1, channels), "float32") + fill, images.dtype)
+        pixels = xp.concatenate([pixels, outside], axis=0)
+    return xp.take(pixels, position)
+
+
+def shift(images, down, right, mode, fill):
+    """Move images by whole pixels.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        down: int32 `(batch, 1)`.
+        right: int32 `(batch, 1)`.
+        mode: one of "reflect", "edge", "constant".
+        fill: float, for "constant".
+
+    Returns:
+        Images of the same shape and dtype.
+
+    Example:
+
+    >>> import numpy as np
+    >>> shift(np.array([[[[1], [2], [3]]]]), np.array([[0]]), np.array([[1]]), "constant", 0).ravel()
+    array([0, 1, 2])
+    """
+    xp = arrays.namespace(images)
+    _, height, width, _ = arrays.shape(images)
+    if _has_transform_kernel(images, mode):
+        down, right = xp.cast(down, "float32"), xp.cast(right, "float32")
+        nothing = right * 0
+        matrix = [nothing + 1, nothing, -right, nothing, nothing + 1, -down]
+        return _transform_tensorflow(images, matrix, "NEAREST", mode, fill)
+    rows = xp.arange(height, dtype="int32")[None, :, None] - down[:, :, None]
+    columns = xp.arange(width, dtype="int32")[None, None, :] - right[:, :, None]
+    return gather_pixels(images, rows, columns, mode, fill)
+
+
+def turn(images, cosine, sine, mode, fill):
+    """Rotate about the centre, counter-clockwise, by bilinear interpolation.
+
+    On CPUs by what each library has for it, which in OpenCV (NumPy arrays) rounds positions to 1/32
+    of a pixel.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        cosine: float32 `(batch, 1)`, of the angle.
+        sine: float32 `(batch, 1)`.
+        mode: one of "reflect", "edge", "constant".
+        fill: float, for "constant".
+
+    Returns:
+        Images of the same shape and dtype.
+
+    Example:
+
+    >>> import numpy as np
+    >>> right_angle = np.zeros((1, 1), "float32"), np.ones((1, 1), "float32")
+    >>> turn(np.array([[[[1], [2]], [[3], [4]]]], "uint8"), *right_angle, "edge", 0)[0, :, :, 0]
+    array([[2, 4],
+           [1, 3]], dtype=uint8)
+    """
+    xp = arrays.namespace(images)
+    _, height, width, _ = arrays.shape(images)
+    middle_y, middle_x = (xp.cast(side - 1, "float32") / 2 for side in (height, width))
+    if _has_transform_kernel(images, mode):
+        of_x = [cosine, -sine, middle_x - cosine * middle_x + sine * middle_y]
+        of_y = [sine, cosine, middle_y - sine * middle_x - cosine * middle_y]
+        turned = _transform_tensorflow(xp.cast(images, "float32"), [*of_x, *of_y], "BILINEAR", mode, fill)
+        return arrays.cast_like(turned, images)
+    y = (xp.cast(xp.arange(height, dtype="int32"), "float32") - middle_y)[None, :, None]
+    x = (xp.cast(xp.arange(width, dtype="int32"), "float32") - middle_x)[None, None, :]
+    cosine, sine = cosine[:, :, None], sine[:, :, None]
+    source_y = cosine * y + sine * x + middle_y
+    source_x = cosine * x - sine * y + middle_x
+    if isinstance(images, np.ndarray):
+        return _interpolate_numpy(images, source_y, source_x, mode, fill)
+    if keras.backend.backend() == "torch" and type(images).__module__.startswith("torch") and min(height, width) > 1:
+        return _interpolate_torch(images, source_y, source_x, mode, fill)
+    return interpolate(images, source_y, source_x, mode, fill)
 
 
 def interpolate(images, y, x, mode, fill):
@@ -82,6 +164,51 @@ def interpolate(images, y, x, mode, fill):
             pixels = gather_pixels(images, xp.cast(rows, "int32"), xp.cast(columns, "int32"), mode, fill)
             total = total + xp.cast(pixels, "float32") * (weight_y * weight_x)[..., None]
     return arrays.cast_like(total, images)
+
+
+def _has_transform_kernel(images, mode):
+    """TensorFlow has one kernel for it, which knows another kind of reflection, and which XLA does not know."""
+    return type(images).__module__.startswith("tensorflow") and numbers_may_vary(images) and mode != "reflect"
+
+
+def _transform_tensorflow(images, matrix, interpolation, mode, fill):
+    import tensorflow as tf
+
+    nothing = tf.zeros_like(matrix[0])
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.concat([*matrix, nothing, nothing], axis=1),
+        output_shape=tf.shape(images)[1:3],
+        interpolation=interpolation,
+        fill_mode={"constant": "CONSTANT", "edge": "NEAREST"}[mode],
+        fill_value=float(fill),
+    )
+
+
+def _interpolate_torch(images, y, x, mode, fill):
+    import torch
+
+    height, width = images.shape[1:3]
+    # A grid of -1 to 1 from the centre of the first pixel to that of the last.
+    grid = torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1], dim=-1)
+    outside = {"reflect": "reflection", "edge": "border", "constant": "zeros"}[mode]
+    values = images.permute(0, 3, 1, 2).to(torch.float32) - (fill if mode == "constant" else 0)
+    values = torch.nn.functional.grid_sample(values, grid, "bilinear", outside, align_corners=True)
+    return arrays.cast_like(values.permute(0, 2, 3, 1) + (fill if mode == "constant" else 0), images)
+
+
+def _interpolate_numpy(images, y, x, mode, fill):
+    import cv2
+
+    border = {"reflect": cv2.BORDER_REFLECT_101, "edge": cv2.BORDER_REPLICATE, "constant": cv2.BORDER_CONSTANT}[mode]
+    source = images if images.dtype in ("uint8", "float32") else images.astype("float32")
+    result = np.empty(source.shape, source.dtype)
+    for sample, rows, columns, image in zip(result, y, x, source):
+        for first in range(0, images.shape[-1], 4):  # OpenCV fills four channels at most
+            part = np.ascontiguousarray(image[..., first : first + 4])
+            part = cv2.remap(part, columns, rows, cv2.INTER_LINEAR, borderMode=border, borderValue=[fill] * 4)
+            sample[..., first : first + 4] = part.reshape(*part.shape[:2], -1)
+    return result if source is images else arrays.cast_like(result, images)
 
 
 def resample(images, rows, columns):
@@ -145,41 +272,65 @@ def resize_weights(first, length, side, new_side, antialias=True):
     return weights / xp.sum(weights, axis=2)[:, :, None]
 
 
-def blur_weights(sigma, radius, side):
-    """The matrices, for `resample`, that blur along one axis; edges are reflected.
+def blur(images, sigma, radius):
+    """Blur with a Gaussian kernel of its own for each image; edges are reflected.
 
     Args:
+        images: `(batch, height, width, channels)`.
         sigma: float32 `(batch, 1)`, in pixels; 0 leaves the image as it is.
-        radius: int, less than `side`. Pixels that the kernel reaches on each side.
-        side: int. Rows (or columns) of the image.
+        radius: int, less than the sides. Pixels that the kernel reaches on each side.
 
     Returns:
-        float32 `(batch, side, side)`.
+        Images of the same shape and dtype.
 
     Example:
 
     >>> import numpy as np
-    >>> blur_weights(np.array([[0.5]], "float32"), radius=1, side=3)[0].round(2)
-    array([[0.79, 0.21, 0.  ],
-           [0.11, 0.79, 0.11],
-           [0.  , 0.21, 0.79]], dtype=float32)
+    >>> image = np.array([[[[0]], [[100]], [[0]]]], "uint8")
+    >>> blur(np.repeat(image, 2, axis=2), np.array([[0.5]]), radius=1)[0, :, 0, 0]
+    array([21, 79, 21], dtype=uint8)
     """
+    kernel = _half_kernel(sigma, radius)
+    if isinstance(images, np.ndarray):
+        return _blur_numpy(images, kernel)
+    _, height, width, _ = arrays.shape(images)
+    return resample(images, _blur_weights(kernel, height), _blur_weights(kernel, width))
+
+
+def _half_kernel(sigma, radius):
+    """The weights of a pixel itself, and of those at distances from 1 to `radius`: `(batch, radius + 1)`."""
     xp = arrays.namespace(sigma)
     distance = xp.cast(xp.arange(radius + 1, dtype="int32"), "float32")[None, :]
-    half = xp.exp(-0.5 * (distance / xp.maximum(sigma, 1e-3)) ** 2)
-    half = half / (2 * xp.sum(half, axis=1)[:, None] - 1)  # the middle, of weight 1, stands there once
-    half = xp.transpose(xp.concatenate([half, half[:, :1] * 0], axis=1), (1, 0))
+    half = xp.exp(-0.5 * (distance / xp.maximum(xp.cast(sigma, "float32"), 1e-3)) ** 2)
+    return half / (2 * xp.sum(half, axis=1)[:, None] - 1)  # the middle, of weight 1, stands there once
+
+
+def _blur_weights(kernel, side):
+    """The matrices, for `resample`, that blur along one axis."""
+    xp = arrays.namespace(kernel)
+    radius = arrays.shape(kernel)[1] - 1
+    kernel = xp.concatenate([kernel, kernel[:, :1] * 0], axis=1)
     position = xp.arange(side, dtype="int32")
     to, origin = position[:, None], position[None, :]
 
     def weights(distance, there):
         """Of a pixel, or of its mirror image, by its distance; none where there is no such image."""
-        distance = xp.where(there & (distance <= radius), distance, radius + 1)
-        return xp.transpose(xp.take(half, distance), (2, 0, 1))
+        return xp.take(kernel, xp.where(there & (distance <= radius), distance, radius + 1), axis=1)
 
     always = origin >= 0
     above, below = weights(to + origin, origin > 0), weights(2 * (side - 1) - to - origin, origin < side - 1)
     return weights(xp.abs(to - origin), always) + above + below
+
+
+def _blur_numpy(images, kernel):
+    import cv2
+
+    values = np.array(images, dtype="float32", order="C")
+    for image, half in zip(values, kernel):
+        reach = np.flatnonzero(half > 1e-6)[-1] + 1  # beyond, nothing that could be seen
+        taps = np.concatenate([half[reach - 1 : 0 : -1], half[:reach]])
+        cv2.sepFilter2D(image, cv2.CV_32F, taps, taps, dst=image, borderType=cv2.BORDER_REFLECT_101)
+    return arrays.cast_like(values, images)
 
 
 def mirror(xp, position, side):

@@ -11,12 +11,14 @@ INTEGERS = [
     augment.PadCrop(1, size=(6, 7), mode="constant", fill=3),
     augment.HorizontalFlip(),
     augment.VerticalFlip(),
+    augment.Translation(2),
     augment.Cutout(3, count=2, fill=128, inside=False),
 ]
 
 
 FLOATS = [
-    augment.Rotation(30, mode="edge"),
+    augment.ColorJitter(0.4, 0.4, 0.4, 0.1, value_range=(0, 1)),
+    augment.RandomResizedCrop((8, 9), scale=(0.3, 1.0)),
     augment.GaussianBlur(1.0),
     augment.RandomErasing(0.7, value=(0, 1)),
     augment.Normalize((0.5,), (0.25,)),

@@ -100,7 +100,7 @@ def test_public_names_have_docstrings_in_keras_order(value):
     named = [each.name for each in named if each.name not in ("self", "run", "args", "kwargs")]
     if inspect.isfunction(value) or "__init__" in vars(value):
         for name in named if "Args:" in text else []:
-            assert f"{name}:" in text or f"{name} " in text, f"argument {name} is not described"
+            assert re.search(rf"\b{name}\b", text.partition("Args:")[2]), f"argument {name} is not described"
         assert "Args:" in text or not named, "arguments are described"
 
 

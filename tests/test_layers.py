@@ -116,3 +116,12 @@ def test_layer_needs_labels_to_mix():
     with pytest.raises(ValueError, match="Pass labels"):
         layer(some_images(), training=True)
     assert np.array_equal(keras.ops.convert_to_numpy(layer(some_images())), some_images())
+
+
+def test_xla_is_left_off_where_it_cannot_compile_the_layer(backend):
+    """On CPUs TensorFlow works on the chosen samples alone; XLA must know how many there are."""
+    model = small_model([augment.ColorJitter(0.4), augment.Rotation(20)])
+    if backend == "tensorflow":
+        assert model.jit_compile is False
+    model.fit(some_images(), one_hot(), batch_size=5, verbose=0)
+    assert np.isfinite(model.evaluate(some_images(), one_hot(), verbose=0))

@@ -3,6 +3,7 @@
 import colorsys
 import itertools
 
+import keras
 import numpy as np
 import PIL.Image
 import PIL.ImageEnhance
@@ -90,9 +91,12 @@ def test_rotation_by_right_angles_is_exact_and_counter_clockwise(mode, side):
 def test_rotation_agrees_with_scipy(shape, mode, theirs):
     angles = (-75.0, -10.0, 3.5, 17.0, 45.0, 135.0)
     images = some_images((len(angles), *shape, 2), "float32")
-    result = augment.Rotation(180, mode, fill=50).apply(images, {"degrees": column(*angles, dtype="float32")})
+    rotation, degrees = augment.Rotation(180, mode, fill=50), column(*angles, dtype="float32")
+    rounded = rotation.apply(images, {"degrees": degrees})
+    tensors = keras.ops.convert_to_tensor(images), keras.ops.convert_to_tensor(degrees)
+    result = keras.ops.convert_to_numpy(rotation.apply(tensors[0], {"degrees": tensors[1]}))
     middle = (np.array(shape) - 1) / 2
-    for image, angle, rotated in zip(images, np.deg2rad(angles), result):
+    for image, angle, rotated, nearly in zip(images, np.deg2rad(angles), result, rounded):
         # (row, column) of the source: a turn to the left, where rows count downwards
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         for channel in range(2):
@@ -100,6 +104,8 @@ def test_rotation_agrees_with_scipy(shape, mode, theirs):
                 image[..., channel], turn, middle - turn @ middle, order=1, mode=theirs, cval=50
             )
             np.testing.assert_allclose(rotated[..., channel], expected, atol=0.01)
+            # OpenCV rounds positions to 1/32 of a pixel, and these images are noise.
+            np.testing.assert_allclose(nearly[..., channel], expected, atol=255 / 32)
 
 
 def test_rotation_moves_a_mark_from_the_right_to_the_top():
@@ -122,7 +128,7 @@ def test_rotation_rounds_integers():
     images = some_images((1, 9, 11, 3))
     choice = {"degrees": column(20.0, dtype="float32")}
     exact = augment.Rotation(20).apply(images.astype("float32"), choice)
-    assert np.array_equal(augment.Rotation(20).apply(images, choice), np.round(exact))
+    np.testing.assert_allclose(augment.Rotation(20).apply(images, choice), exact, atol=0.51)
 
 
 def test_gaussian_blur_agrees_with_scipy():
@@ -174,15 +180,24 @@ def test_cutout_covers_the_squares_and_nothing_else(dtype):
 @pytest.mark.parametrize("per_pixel", [True, False])
 def test_random_erasing_covers_the_rectangle_and_nothing_else(per_pixel, dtype):
     images = some_images((3, 6, 8, 2), dtype)
-    top, left, height, width = (column(*values) for values in ((0, 2, 1), (1, 5, 3), (6, 2, 0), (2, 3, 4)))
-    value = np.random.default_rng(3).uniform(0, 255, (3, 6, 8, 2) if per_pixel else (3, 1, 1, 1)).astype("float32")
-    choice = {"top": top, "left": left, "height": height, "width": width, "value": value}
-    expected = images.copy()
-    for sample, y, x, channel in np.ndindex(images.shape):
-        if 0 <= y - top[sample, 0] < height[sample, 0] and 0 <= x - left[sample, 0] < width[sample, 0]:
-            expected[sample, y, x, channel] = value[(sample, y, x, channel) if per_pixel else (sample, 0, 0, 0)]
-    assert np.array_equal(expected[2], images[2])
-    assert np.array_equal(augment.RandomErasing(per_pixel=per_pixel).apply(images, choice), expected)
+    names = ("top", "left", "height", "width")
+    choice = dict(zip(names, (column(*values) for values in ((0, 2, 1), (1, 5, 3), (6, 2, 0), (2, 3, 4)))))
+    given = {"noise": np.array([[1, 2], [3, 4], [5, 6]], "int32"), "value": column(7, 9, 11, dtype="float32")}
+    result = augment.RandomErasing(
+        per_pixel=per_pixel, value=(300, 400) if per_pixel and dtype == "float32" else (0, 255)
+    ).apply(images, choice | given)
+    covered = np.zeros(images.shape, bool)
+    for sample, y, x in np.ndindex(3, 6, 8):
+        top, left, height, width = (choice[name][sample, 0] for name in names)
+        covered[sample, y, x] = top <= y < top + height and left <= x < left + width
+    assert np.array_equal(result[~covered], images[~covered])
+    if not per_pixel:
+        assert np.array_equal(result[covered], np.broadcast_to(given["value"][:, :, None, None], images.shape)[covered])
+    elif dtype == "float32":
+        assert result[covered].min() >= 300
+        assert len(np.unique(result[covered])) == covered.sum()
+    else:
+        assert len(np.unique(result[covered])) > 0.8 * covered.sum()
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])

@@ -39,6 +39,16 @@ def test_float_operations_give_close_pixels_on_every_route(route):
 
 
 @pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("mode", ["edge", "reflect", "constant"])
+def test_rotation_gives_close_pixels_on_every_route(route, mode):
+    images, labels, rotation = some_images("float32"), one_hot(), [augment.Rotation(30, mode, fill=0.5)]
+    expected, _ = reference(images, labels, rotation, SEED, 2, np.arange(SAMPLES))
+    result, _ = ROUTES[route](images, labels, rotation, 2)
+    np.testing.assert_allclose(result, expected, atol=1 / 32)  # OpenCV rounds positions to that part of a pixel
+    assert np.abs(result - expected).mean() < 0.005
+
+
+@pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("per", ["image", "batch"])
 def test_mixup_gives_close_images_and_labels_on_every_route(route, per):
     images, labels = some_images("float32"), one_hot()

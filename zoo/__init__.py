@@ -1,12 +1,29 @@
 """Networks as published: each builder returns a `keras.Model`."""
 
+from zoo import weights
+from zoo.alexnet import AlexNet
 from zoo.davidnet import DavidNet
 from zoo.davidnet import ResNet9
 from zoo.normalization import BatchNormalization
+from zoo.pooling import AdaptiveAveragePooling2D
+from zoo.resnet import ResNet18
+from zoo.resnet import ResNet34
+from zoo.resnet import ResNet50
+from zoo.resnet import ResNet101
+from zoo.resnet import ResNet152
 
 __version__ = "0.1.0"
 
-_BUILDERS = {"DavidNet": DavidNet, "ResNet9": ResNet9}
+_BUILDERS = {
+    "AlexNet": AlexNet,
+    "DavidNet": DavidNet,
+    "ResNet9": ResNet9,
+    "ResNet18": ResNet18,
+    "ResNet34": ResNet34,
+    "ResNet50": ResNet50,
+    "ResNet101": ResNet101,
+    "ResNet152": ResNet152,
+}
 
 
 def list_models(contains=""):
@@ -16,14 +33,14 @@ def list_models(contains=""):
         contains: str. Only names that contain it, in any case. Defaults to "", all.
 
     Returns:
-        A sorted list of names, each a function of this package.
+        A list of names, each a function of this package, families and sizes in order.
 
     Example:
 
     >>> list_models("david")
     ['DavidNet']
     """
-    return sorted(name for name in _BUILDERS if contains.lower() in name.lower())
+    return [name for name in _BUILDERS if contains.lower() in name.lower()]
 
 
-__all__ = ["BatchNormalization", "DavidNet", "ResNet9", "list_models"]
+__all__ = ["AdaptiveAveragePooling2D", "BatchNormalization", *_BUILDERS, "list_models", "weights"]

@@ -2,9 +2,12 @@
 
 import keras
 
+from zoo.builder import channel_axis
 from zoo.builder import check_arguments
+from zoo.builder import check_weights
 from zoo.builder import finish
-from zoo.builder import get_initializer
+from zoo.builder import get_by
+from zoo.builder import images_input
 from zoo.normalization import BatchNormalization
 
 POOL_POSITIONS = ("after_activation", "before_activation", "before_normalization")
@@ -13,11 +16,13 @@ POOL_POSITIONS = ("after_activation", "before_activation", "before_normalization
 def DavidNet(
     include_top=True,
     weights=None,
+    input_tensor=None,
     input_shape=None,
     pooling=None,
     classes=10,
     classifier_activation="softmax",
     name="davidnet",
+    *,
     dropout=0.0,
     batch_normalization_momentum=0.9,
     l2=0.0,
@@ -34,6 +39,8 @@ def DavidNet(
     Args:
         include_top: bool. Whether to end in the classifier. Defaults to True.
         weights: path of a weights file, or None for random weights. Defaults to None.
+        input_tensor: Keras tensor of images that the network begins with, or None for a new input.
+            Defaults to None.
         input_shape: tuple `(height, width, channels)`, at least 8 pixels a side; or
             `(channels, height, width)` where that is Keras's image data format. Defaults to 32x32 RGB.
         pooling: one of None, "avg", "max": what follows the last feature map when
@@ -73,14 +80,16 @@ def DavidNet(
         https://myrtle.ai/how-to-train-your-resnet/
         https://github.com/davidcpage/cifar10-fast
     """
-    input_shape = check_arguments(
-        input_shape=input_shape, default_side=32, least_side=8, pooling=pooling, classes=classes, dropout=dropout
-    )
+    check_arguments(pooling=pooling, classes=classes, classifier_activation=classifier_activation, dropout=dropout)
     if pool_position not in POOL_POSITIONS:
         raise ValueError(f"`pool_position` must be one of {POOL_POSITIONS}. Received: pool_position={pool_position!r}")
     if kernel_initializer is None:
         kernel_initializer = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
-    initializer = get_initializer("kernel_initializer", kernel_initializer)
+    initializer = get_by(
+        keras.initializers.get, "kernel_initializer", kernel_initializer, 'initializer, such as "glorot_uniform"'
+    )
+    images = images_input(input_tensor, input_shape, default_side=32, least_side=8)
+    check_weights("DavidNet", weights)
 
     def unit(x, filters, name, pool=False):
         """Convolution, batch normalisation, ReLU, and a maximum over 2x2 somewhere among them."""
@@ -98,7 +107,7 @@ def DavidNet(
         if pool_position == "before_normalization":
             x = halve(x)
         x = BatchNormalization(
-            axis=1 if keras.config.image_data_format() == "channels_first" else -1,
+            axis=channel_axis(),
             momentum=batch_normalization_momentum,
             epsilon=1e-5,
             name=f"{name}_bn",
@@ -115,8 +124,7 @@ def DavidNet(
         branch = unit(branch, filters, f"{name}_2")
         return keras.layers.Add(name=f"{name}_add")([x, branch])
 
-    inputs = keras.Input(input_shape, name="images")
-    x = unit(inputs, 64, "prep")
+    x = unit(images, 64, "prep")
     x = unit(x, 128, "layer1", pool=True)
     x = residual(x, 128, "layer1_residual")
     x = unit(x, 256, "layer2", pool=True)
@@ -130,7 +138,7 @@ def DavidNet(
         )(x)
         x = keras.layers.Rescaling(logit_scale, dtype="float32", name="logit_scale")(x)
         x = keras.layers.Activation(classifier_activation, dtype="float32", name="classifier_activation")(x)
-    return finish(inputs, x, include_top, pooling, weights, name)
+    return finish("DavidNet", images, x, include_top=include_top, pooling=pooling, weights=weights, name=name)
 
 
 ResNet9 = DavidNet

@@ -1,5 +1,6 @@
 """Tables on the terminal: models, recipes with their figures, one run."""
 
+import concurrent.futures
 import dataclasses
 import statistics
 
@@ -24,9 +25,11 @@ def show_models(contains=""):
     import zoo
 
     table = rich.table.Table("model", rich.table.Column("parameters", justify="right"), "input", title="Models")
-    for name in zoo.list_models(contains):
-        model = getattr(zoo, name)()
-        table.add_row(name, f"{model.count_params():,}", " x ".join(map(str, model.input_shape[1:])))
+    # In a thread of its own, as Keras keeps for the thread a list of the variables that have no values yet.
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as thread:
+        names = zoo.list_models(contains)
+        for name, (count, input_shape) in zip(names, thread.map(_describe, names)):
+            table.add_row(name, f"{count:,}", " x ".join(map(str, input_shape)))
     if table.rows:
         _console().print(table)
 
@@ -142,6 +145,17 @@ def show_record(record):
     console.print(f"final:   {final}", soft_wrap=True)
     console.print(f"seconds: {seconds}  ({record.images_per_second:.0f} images/s)", soft_wrap=True)
     console.print(f"folder:  {record.folder}", soft_wrap=True)
+
+
+def _describe(name):
+    """Count the parameters of a model, and its input shape, without drawing its weights."""
+    import keras
+
+    import zoo
+
+    with keras.StatelessScope(initialize_variables=False):
+        model = getattr(zoo, name)()
+        return model.count_params(), model.input_shape[1:]
 
 
 def _line(data, epochs, precision, device, backend, group):
