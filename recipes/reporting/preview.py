@@ -110,10 +110,13 @@ def draws(operation, images, count, seed=0):
     3
     """
     index, labels = np.arange(len(images), dtype="int32"), np.eye(len(images), dtype="float32")
-    batches = [images]
-    for epoch in range(count):
+    batches, epoch = [images], 0
+    while len(batches) <= count:
         changed, _ = augment.transform([operation], images, labels, index=index, seed=seed, epoch=epoch)
-        batches.append(_as_picture(changed))
+        epoch += 1
+        # Of few images each is often its own partner, and mixed with itself: that would show nothing.
+        if epoch > 8 * count or not operation.changes_labels() or (changed != images).any():
+            batches.append(_as_picture(changed))
     return [[batch[number] for batch in batches] for number in range(len(images))]
 
 
