@@ -25,6 +25,12 @@ def namespace(array):
 
     Returns:
         A namespace of array functions, in NumPy's names.
+
+    Example:
+
+    >>> array = np.arange(3)
+    >>> namespace(array).take(array, array[:2])
+    array([0, 1])
     """
     if isinstance(array, np.ndarray):
         return _numpy()
@@ -41,6 +47,11 @@ def shape(array):
 
     Returns:
         tuple.
+
+    Example:
+
+    >>> shape(np.zeros((2, 8, 8, 3)))
+    (2, 8, 8, 3)
     """
     if type(array).__module__.startswith("tensorflow"):
         dynamic = namespace(array).shape(array)
@@ -56,6 +67,11 @@ def is_integer(array):
 
     Returns:
         bool.
+
+    Example:
+
+    >>> is_integer(np.zeros(1, "uint8")), is_integer(np.zeros(1, "float32"))
+    (True, False)
     """
     return "int" in keras.backend.standardize_dtype(array.dtype)
 
@@ -69,6 +85,11 @@ def cast_like(array, images):
 
     Returns:
         An array of that dtype.
+
+    Example:
+
+    >>> cast_like(np.array([-3.0, 7.6, 300.0]), np.zeros(1, "uint8"))
+    array([  0,   8, 255], dtype=uint8)
     """
     xp = namespace(array)
     if is_integer(images):
@@ -104,6 +125,12 @@ def join_channels(channels):
 
     Returns:
         `(batch, height, width, channels)`.
+
+    Example:
+
+    >>> join_channels([np.zeros((1, 1, 2)), np.ones((1, 1, 2))])[0, 0]
+    array([[0., 1.],
+           [0., 1.]])
     """
     if not type(channels[0]).__module__.startswith("jax"):
         return namespace(channels[0]).stack(channels, axis=-1)

@@ -144,6 +144,12 @@ def threefry(key, counter):
 
     Returns:
         Two int32 arrays of the counter's shape: 64 random bits for each entry.
+
+    Example:
+
+    >>> zero = np.zeros(1, "int32")
+    >>> [hex(word.view("uint32").item()) for word in threefry((0, 0), (zero, zero))]
+    ['0x6b200159', '0x99ba4efe']
     """
     if type(counter[0]).__module__.startswith("jax"):
         return _threefry_jax(key, counter)
@@ -239,6 +245,10 @@ def check_seed(seed):
 
     Raises:
         ValueError: if `seed` is no integer, or needs more than 64 bits.
+
+    Example:
+
+    >>> check_seed(2**63)
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not -(2**63) <= seed < 2**64:
         raise ValueError(f"`seed` must be an integer of at most 64 bits. Received: seed={seed!r}")

@@ -345,6 +345,11 @@ def check_arrays(images, labels, batch_size, drop_remainder, times=1, boxes=None
     Raises:
         ValueError: for images that are not of rank 4, arrays of different lengths, or a batch size
             that leaves no batch.
+
+    Example:
+
+    >>> check_arrays(np.zeros((10, 8, 8, 3)), np.zeros(10), batch_size=4, drop_remainder=False)
+    3
     """
     if getattr(images, "ndim", None) != 4:
         received = getattr(images, "shape", type(images).__name__)

@@ -103,8 +103,8 @@ class CutMix(_Mixing):
     Example:
 
     >>> import numpy as np
-    >>> choice = {"top": 0, "left": 1, "height": 1, "width": 2, "partner": [1, 0]}
-    >>> choice = {name: np.reshape(value, (-1, 1) if name != "partner" else -1) for name, value in choice.items()}
+    >>> box = {"top": 0, "left": 1, "height": 1, "width": 2}
+    >>> choice = {name: np.full((2, 1), value) for name, value in box.items()} | {"partner": np.array([1, 0])}
     >>> images = np.array([1, 2])[:, None, None, None] + np.zeros((2, 1, 3, 1), int)
     >>> CutMix().apply(images, choice)[:, 0, :, 0]
     array([[1, 2, 2],

@@ -207,6 +207,12 @@ def check_operations(operations):
 
     Raises:
         ValueError: if `operations` is no list or tuple of `Operation`.
+
+    Example:
+
+    >>> from augment import HorizontalFlip
+    >>> check_operations(HorizontalFlip())
+    [HorizontalFlip(probability=0.5)]
     """
     if isinstance(operations, Operation):
         operations = [operations]
@@ -232,6 +238,11 @@ def try_operations(operations, images, labels=None, boxes=None):
 
     Raises:
         ValueError: if an operation does not fit the images, labels or boxes.
+
+    Example:
+
+    >>> from augment import PadCrop
+    >>> try_operations([PadCrop(4)], np.zeros((10, 32, 32, 3), "uint8"))
     """
     first = [None if each is None else np.asarray(each[:1]) for each in (images, labels, boxes)]
     transform(operations, *first, index=np.zeros(1, "int32"))
@@ -245,6 +256,12 @@ def register(operation):
 
     Returns:
         The same.
+
+    Example:
+
+    >>> from augment import Cutout
+    >>> keras.saving.get_registered_name(Cutout)
+    'augment>Cutout'
     """
     return keras.saving.register_keras_serializable(package="augment")(operation)
 
@@ -258,6 +275,10 @@ def check_probability(name, value):
 
     Raises:
         ValueError: if `value` is outside [0, 1].
+
+    Example:
+
+    >>> check_probability("probability", 0.5)
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ValueError(f"`{name}` must be a number from 0 to 1. Received: {name}={value!r}")
@@ -302,6 +323,10 @@ def check_range(name, value, lowest, highest=math.inf, around_zero=False):
 
     Raises:
         ValueError: if `value` is no pair of finite numbers, if low > high, or beyond the limits.
+
+    Example:
+
+    >>> check_range("area", (0.1, 0.4), lowest=0)
     """
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if around_zero and number and 0 <= value <= highest and value < math.inf:

@@ -359,6 +359,12 @@ def mirror(xp, position, side):
 
     Returns:
         int32 in [0, side).
+
+    Example:
+
+    >>> import numpy as np
+    >>> mirror(arrays.namespace(np.zeros(1)), np.array([-2, -1, 0, 4, 5]), side=5)
+    array([2, 1, 0, 4, 3])
     """
     period = 2 * side - 2 if not isinstance(side, int) else max(2 * side - 2, 1)
     position = xp.abs(position) % period

@@ -203,6 +203,13 @@ def boxes_mask(images, top, left, height, width):
 
     Returns:
         bool `(batch, height, width, 1)`.
+
+    Example:
+
+    >>> corner = np.array([[1]])
+    >>> boxes_mask(np.zeros((1, 2, 3, 1)), top=corner, left=corner, height=1, width=2)[0, :, :, 0]
+    array([[False, False, False],
+           [False,  True,  True]])
     """
     xp = arrays.namespace(images)
     _, rows, columns, _ = arrays.shape(images)

@@ -12,7 +12,7 @@ import sys
 import time
 
 _NOT_SETTINGS = ("output", "only", "contender", "data_dir")
-_PACKAGES = ("keras-zoo", "keras", "tensorflow", "jax", "torch", "numpy", "imaug")
+_PACKAGES = ("keras-zoo", "keras", "tensorflow", "jax", "torch", "numpy", "imaug", "kornia")
 
 
 def add_options(parser, rounds, contenders=()):

@@ -308,6 +308,11 @@ def sine_height(cycle):
 
     Returns:
         float tensor in [0, 1].
+
+    Example:
+
+    >>> round(float(sine_height(1)), 3)
+    0.976
     """
     return 0.5 * (1 + keras.ops.sin(cycle * np.pi / 2.5))
 

@@ -1,5 +1,6 @@
 """What the documentation shows runs, and every public name is documented."""
 
+import ast
 import doctest
 import importlib
 import inspect
@@ -8,6 +9,9 @@ import pkgutil
 import re
 
 import pytest
+
+import augment
+from recipes.reporting import preview
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -33,12 +37,57 @@ def public_objects():
 def test_examples_run_as_shown(name, backend, capsys):
     if name == "augment.pipeline":
         pytest.importorskip("tensorflow")
+    module = importlib.import_module(name)  # the module, even where a function of its name hides it
     with capsys.disabled():
-        results = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+        results = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert results.failed == 0
+    # doctest passes over what a decorator brings from another module: nothing may be lost so.
+    assert results.attempted == shown_in(module), "doctest does not find every example"
 
 
-@pytest.mark.parametrize("value", public_objects())
+def shown_in(module):
+    """The number of examples in the docstrings, as the text of the module has them."""
+    parser = doctest.DocTestParser()
+    nodes = ast.walk(ast.parse(inspect.getsource(module)))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    return sum(
+        len(parser.get_examples(ast.get_docstring(node) or "")) for node in nodes if isinstance(node, documented)
+    )
+
+
+@pytest.mark.parametrize("value", list(public_objects()))
+def test_public_names_have_an_example(value):
+    recipe = hasattr(value, "experiments")  # its example is the command in the docstring of its module
+    assert recipe or ">>> " in inspect.getdoc(value), f"{value} has no example"
+
+
+def pages():
+    return sorted(path for path in (ROOT / "docs").rglob("*.md") if not {"build", "generated"} & set(path.parts))
+
+
+@pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
+def test_code_in_the_pages_runs(path, capsys):
+    """Blocks of Python run one after another; those with prompts show what they give."""
+    names = {"__name__": "pages"}
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(), re.S)):
+        if not block.startswith(">>>"):
+            exec(compile(block, f"{path.name}, block {number}", "exec"), names)
+            continue
+        test = doctest.DocTestParser().get_doctest(block, names, f"{path.name}, block {number}", str(path), 0)
+        with capsys.disabled():
+            results = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test, clear_globs=False)
+        names.update(test.globs)
+        assert results.failed == 0
+
+
+def test_every_operation_has_a_picture():
+    shown = {type(operation) for operation in preview.examples(96).values()}
+    operations = [value for value in vars(augment).values() if inspect.isclass(value)]
+    operations = {value for value in operations if issubclass(value, augment.Operation)} - {augment.Operation}
+    assert shown == operations
+
+
+@pytest.mark.parametrize("value", list(public_objects()))
 def test_public_names_have_docstrings_in_keras_order(value):
     text = inspect.getdoc(value)
     assert text, f"{value} has no docstring"

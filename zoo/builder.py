@@ -21,6 +21,10 @@ def check_arguments(*, pooling, classes, classifier_activation, **fractions):
 
     Raises:
         ValueError: for an argument out of range.
+
+    Example:
+
+    >>> check_arguments(pooling="avg", classes=10, classifier_activation="softmax", dropout=0.1)
     """
     if pooling not in _POOLINGS:
         raise ValueError(f"`pooling` must be one of {tuple(_POOLINGS)}. Received: pooling={pooling!r}")
@@ -43,6 +47,10 @@ def check_weights(builder, weights, classifier_activation=None, **required):
 
     Raises:
         ValueError: if there are no such weights, or they are of another network.
+
+    Example:
+
+    >>> check_weights("ResNet18", None)
     """
     names = tuple(published.PUBLISHED.get(builder, {}))
     if weights is None:
@@ -79,6 +87,11 @@ def images_input(input_tensor, input_shape, *, default_side, least_side):
 
     Raises:
         ValueError: if it is no such tensor, or too small.
+
+    Example:
+
+    >>> tuple(images_input(None, (64, 48, 3), default_side=224, least_side=32).shape)
+    (None, 64, 48, 3)
     """
     channels_first = keras.config.image_data_format() == "channels_first"
     if input_tensor is not None:
@@ -134,6 +147,11 @@ def get_by(get, name, identifier, kind):
 
     Raises:
         ValueError: if Keras does not know it.
+
+    Example:
+
+    >>> get_by(keras.initializers.get, "kernel_initializer", "zeros", "initializer").__class__.__name__
+    'Zeros'
     """
     try:
         return get(identifier)
@@ -177,6 +195,13 @@ def finish(builder, inputs, outputs, *, include_top, pooling, weights, name):
 
     Raises:
         ValueError: if the weights do not fit.
+
+    Example:
+
+    >>> images = keras.Input((8, 8, 3))
+    >>> options = {"include_top": False, "pooling": "avg", "weights": None, "name": "mean"}
+    >>> finish("Mean", images, images, **options).output_shape
+    (None, 3)
     """
     if not include_top and pooling:
         outputs = _POOLINGS[pooling](name=f"{pooling}_pool")(outputs)

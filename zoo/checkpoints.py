@@ -55,6 +55,15 @@ def read_checkpoint(path):
 
     Raises:
         ValueError: if the file is damaged, claims more than it holds, or asks for anything but tensors.
+
+    Example:
+
+    >>> import pathlib, struct, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "tiny.safetensors")
+    >>> header = b'{"bias": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}'
+    >>> _ = path.write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<2f", 1, 2))
+    >>> read_checkpoint(path)
+    {'bias': array([1., 2.], dtype=float32)}
     """
     path = pathlib.Path(path)
     try:

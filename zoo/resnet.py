@@ -77,6 +77,11 @@ def ResNet34(
     Raises:
         ValueError: for an argument out of range, or weights that do not fit.
 
+    Example:
+
+    >>> ResNet34(include_top=False, input_shape=(32, 32, 3)).output_shape
+    (None, 1, 1, 512)
+
     Reference:
         https://arxiv.org/abs/1512.03385
     """
@@ -173,6 +178,11 @@ def ResNet101(
     Raises:
         ValueError: for an argument out of range, or weights that do not fit.
 
+    Example:
+
+    >>> ResNet101(include_top=False, input_shape=(32, 32, 3), pooling="avg").output_shape
+    (None, 2048)
+
     Reference:
         https://arxiv.org/abs/1512.03385
     """
@@ -204,6 +214,11 @@ def ResNet152(
 
     Raises:
         ValueError: for an argument out of range, or weights that do not fit.
+
+    Example:
+
+    >>> ResNet152(include_top=False, input_shape=(32, 32, 3), pooling="avg").output_shape
+    (None, 2048)
 
     Reference:
         https://arxiv.org/abs/1512.03385

@@ -47,6 +47,13 @@ def load_checkpoint(model, path, head="load"):
     Raises:
         ValueError: if the file cannot be read, or with every weight that is missing, unexpected,
             or of another shape.
+
+    Example:
+
+    >>> import zoo
+    >>> load_checkpoint(zoo.ResNet18(classes=2, input_shape=(32, 32, 3)), "nowhere.pth")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: ...
     """
     if head not in HEADS:
         raise ValueError(f"`head` must be one of {HEADS}. Received: head={head!r}")
@@ -94,6 +101,12 @@ def download(builder, weights="imagenet"):
 
     Raises:
         ValueError: if there is no such file, it cannot be downloaded, or it is not the published one.
+
+    Example:
+
+    >>> download("ResNet18", "no such weights")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: ...
 
     Reference:
         https://pytorch.org/vision/stable/models.html

@@ -26,6 +26,12 @@ def load_cifar10(data_dir=None):
     Raises:
         ValueError: if files are missing, truncated, or something else.
 
+    Example:
+
+    >>> load_cifar10("nowhere")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: ...
+
     Reference:
         https://www.cs.toronto.edu/~kriz/cifar.html
     """

@@ -152,6 +152,14 @@ def save(figure, path):
 
     Raises:
         ValueError: if the file cannot be written, or the format is unknown.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "loss.png")
+    >>> save(plot_history({"loss": [2, 1]}), path)
+    >>> path.stat().st_size > 0
+    True
     """
     try:
         figure.savefig(path, dpi=120)

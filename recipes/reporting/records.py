@@ -118,6 +118,11 @@ def results():
 
     Returns:
         A sorted list of paths.
+
+    Example:
+
+    >>> {path.suffix for path in results()}
+    {'.json'}
     """
     return sorted((pathlib.Path(__file__).parents[1] / "results").glob("*.json"))
 
@@ -127,5 +132,10 @@ def measured():
 
     Returns:
         A list of `Record`.
+
+    Example:
+
+    >>> sum(record.epochs for record in measured()) > 0
+    True
     """
     return [read_record(path) for path in results()]

@@ -1,6 +1,7 @@
 """Tables on the terminal: models, recipes with their figures, one run."""
 
 import concurrent.futures
+import dataclasses
 import statistics
 
 import rich.console
@@ -16,6 +17,10 @@ def show_models(contains=""):
 
     Args:
         contains: str. Only names that contain it. Defaults to "", all.
+
+    Example:
+
+    >>> show_models("no such name")
     """
     import zoo
 
@@ -34,19 +39,68 @@ def show_recipes(contains=""):
 
     Args:
         contains: str. Only names of recipes that contain it. Defaults to "", all.
+
+    Example:
+
+    >>> show_recipes("no such name")
     """
-    records = measured()
     for recipe in list_recipes():
         if contains.lower() not in recipe.lower():
             continue
-        train = load_recipe(recipe)
         table = rich.table.Table("experiment", "documented", "measured here", title=f"Recipe {recipe}", show_lines=True)
-        for name, experiment in train.experiments.items():
-            own = [record for record in records if (record.recipe, record.experiment) == (recipe, name)]
-            default = name == train.parameters["experiment"].default
-            documented = "\n".join(filter(None, (experiment.documented or "-", experiment.note)))
-            table.add_row(name + (" (default)" if default else ""), documented, "\n".join(summarize(own)) or "-")
+        for row in experiments(recipe):
+            name = row.name + (" (default)" if row.default else "")
+            table.add_row(name, "\n".join(row.documented), "\n".join(row.measured) or "-")
         _console().print(table)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What is known of an experiment.
+
+    Args:
+        name: str.
+        default: bool. Whether it is the one that the recipe runs when none is named.
+        documented: list of str. The figure of its source, and what we have to say about it.
+        measured: list of str. A line for each group of runs that were recorded here.
+
+    Example:
+
+    >>> Row("final", False, ["94.1%"], []).name
+    'final'
+    """
+
+    name: str
+    default: bool
+    documented: list
+    measured: list
+
+
+def experiments(recipe):
+    """The experiments of a recipe, with the figures that were documented and measured.
+
+    Args:
+        recipe: str. A name of `list_recipes()`.
+
+    Returns:
+        A list of `Row`.
+
+    Raises:
+        ValueError: for an unknown recipe.
+
+    Example:
+
+    >>> [row.documented for row in experiments("cifar10_davidnet") if row.name == "final"][0][0]
+    '94.1%, 20 epochs, 416 s'
+    """
+    train, records = load_recipe(recipe), measured()
+    default = train.parameters["experiment"].default
+    rows = []
+    for name, experiment in train.experiments.items():
+        own = [record for record in records if (record.recipe, record.experiment) == (recipe, name)]
+        documented = list(filter(None, (experiment.documented or "-", experiment.note)))
+        rows.append(Row(name, name == default, documented, summarize(own)))
+    return rows
 
 
 def summarize(records):
@@ -76,6 +130,14 @@ def show_record(record):
 
     Args:
         record: a `Record`.
+
+    Example:
+
+    >>> record = measured()[0]
+    >>> show_record(record)  # doctest: +ELLIPSIS
+    final: ...
+    seconds: ...
+    folder: ...
     """
     console = _console()
     final = "  ".join(f"{name} {value:.4g}" for name, value in record.metrics["final"].items())

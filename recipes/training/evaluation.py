@@ -14,6 +14,15 @@ def flip_accuracy(model, images, labels, batch_size=500):
 
     Returns:
         float in [0, 1].
+
+    Example:
+
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.GlobalMaxPooling2D()])
+    >>> images = np.zeros((2, 4, 4, 3), "float32")
+    >>> images[0, 0, 0, 1] = images[1, 0, 0, 2] = 1
+    >>> flip_accuracy(model, images, np.array([1, 0]))
+    0.5
     """
     views = (images, images[:, :, ::-1])
     logits = sum(model.predict(view, batch_size=batch_size, verbose=0) for view in views)

@@ -134,6 +134,12 @@ def resolve(train, experiment, given):
 
     Raises:
         ValueError: for unknown names and arguments of the wrong kind.
+
+    Example:
+
+    >>> from recipes.catalogue import load_recipe
+    >>> resolve(load_recipe("cifar10_davidnet"), "dawn", {"seed": 3})["epochs"]
+    24
     """
     check_name("experiment", experiment, train.experiments)
     for name in given:

@@ -33,6 +33,14 @@ class Run:
         jit_compile: bool or None.
         runs: str. Folder in which the folder of this run is made.
         quiet: bool.
+
+    Example:
+
+    >>> from recipes.training.recipe import Experiment
+    >>> options = {"seed": 1, "precision": "float32", "jit_compile": False, "runs": "runs", "quiet": True}
+    >>> with Run("cifar10_davidnet", "trial", {"epochs": 2}, {"trial": Experiment({})}, **options) as run:
+    ...     run.record.arguments
+    {'epochs': 2}
     """
 
     def __init__(self, recipe, experiment, arguments, experiments, seed, precision, jit_compile, runs, quiet):
@@ -158,6 +166,14 @@ class RangeTestRun(Run):
     Args:
         range_arguments: dict. Arguments of `recipes.finder.LRFinder`.
         **settings: of `Run`.
+
+    Example:
+
+    >>> from recipes.training.recipe import Experiment
+    >>> settings = {"recipe": "cifar10_davidnet", "experiment": "trial", "arguments": {}, "runs": "runs", "quiet": True}
+    >>> settings |= {"experiments": {"trial": Experiment({})}, "seed": 1, "precision": "float32", "jit_compile": False}
+    >>> RangeTestRun({"steps": 50}, **settings).folder is None
+    True
     """
 
     def __init__(self, range_arguments, **settings):

@@ -85,6 +85,11 @@ def on_accelerator():
 
     Returns:
         bool.
+
+    Example:
+
+    >>> on_accelerator() in (True, False)
+    True
     """
     return _accelerator() is not None
 
@@ -94,6 +99,11 @@ def describe_device():
 
     Returns:
         str, such as "NVIDIA H100 (16 CPU cores)" or "AMD EPYC (2 CPU cores)".
+
+    Example:
+
+    >>> describe_device().endswith("CPU cores)")
+    True
     """
     return f"{_accelerator() or _processor()} ({os.cpu_count()} CPU cores)"
 
