@@ -76,6 +76,23 @@ def is_integer(array):
     return "int" in keras.backend.standardize_dtype(array.dtype)
 
 
+def is_torch_on_cpu(array):
+    """Whether NumPy can work in the memory of a torch tensor.
+
+    Args:
+        array: as for `namespace`.
+
+    Returns:
+        bool.
+
+    Example:
+
+    >>> is_torch_on_cpu(np.zeros(1))
+    False
+    """
+    return type(array).__module__.startswith("torch") and array.device.type == "cpu" and not array.requires_grad
+
+
 def cast_like(array, images):
     """Cast float results to the dtype of images: integers are rounded and kept in their range.
 

@@ -6,17 +6,22 @@ import math
 import numpy as np
 
 from augment import arrays
+from augment import opencv
 from augment.composition import RandomOrder
+from augment.opencv import in_opencv
 from augment.operation import Operation
 from augment.operation import check_probability
 from augment.operation import check_range
 from augment.operation import register
+from augment.selection import change_where
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL and torchvision have it
 
 
 class _Blend(Operation):
     """Away from, or towards, a reference image: `factor * image + (1 - factor) * reference`."""
+
+    reference = "black"
 
     def __post_init__(self):
         check_range("factor", self.factor, 0, around_zero=True)
@@ -26,17 +31,10 @@ class _Blend(Operation):
         return {"factor": stream.uniform(*around_one(self.factor))}
 
     def apply(self, images, choice):
-        xp = arrays.namespace(images)
-        factor = choice["factor"][:, :, None, None]
-        values = xp.cast(images, "float32")
-        reference = self.reference(values)
-        values = values * factor if reference is None else values * factor + (1 - factor) * reference
-        if tuple(self.value_range) != arrays.limits(images):
-            values = xp.clip(values, *self.value_range)
-        return arrays.cast_like(values, images)
-
-    def reference(self, values):
-        """What a factor of 0 gives; None for black."""
+        blended = _blend(images, choice["factor"], self.reference)
+        if arrays.limits(images) == tuple(self.value_range):
+            return blended
+        return arrays.namespace(images).clip(blended, *self.value_range)
 
 
 @register
@@ -85,14 +83,7 @@ class Contrast(_Blend):
     factor: float | tuple = 0.2
     value_range: tuple = (0, 255)
 
-    def reference(self, values):
-        xp = arrays.namespace(values)
-        _, height, width, channels = arrays.shape(values)
-        pixels = height * width
-        # As a product with a vector: several times as fast as a sum over rows and columns.
-        weights = xp.asarray(np.asarray([1.0] if _is_gray(values) else _LUMA, "float32"))
-        weights = xp.reshape(weights / xp.cast(pixels, "float32") + xp.zeros((pixels, 1), "float32"), (-1, 1))
-        return xp.reshape(xp.matmul(xp.reshape(values, (-1, pixels * channels)), weights), (-1, 1, 1, 1))
+    reference = "mean"
 
 
 @register
@@ -118,8 +109,7 @@ class Saturation(_Blend):
     factor: float | tuple = 0.2
     value_range: tuple = (0, 255)
 
-    def reference(self, values):
-        return _gray(values)
+    reference = "gray"
 
 
 @register
@@ -154,26 +144,7 @@ class Hue(Operation):
         return {"shift": stream.uniform(*self._range())}
 
     def apply(self, images, choice):
-        if _is_gray(images):
-            return images
-        xp = arrays.namespace(images)
-        values = xp.cast(images, "float32")
-        red, green, blue = (values[..., channel] for channel in range(3))
-        highest = xp.maximum(xp.maximum(red, green), blue)
-        chroma = highest - xp.minimum(xp.minimum(red, green), blue)
-        unit = xp.maximum(chroma, 1e-12)  # gray pixels have no hue, and need none
-        sector = xp.where(
-            highest == red,
-            (green - blue) / unit,
-            xp.where(highest == green, 2 + (blue - red) / unit, 4 + (red - green) / unit),
-        )
-        sector = sector + 6 * choice["shift"][:, :, None]
-        turned = []
-        for place in (5, 3, 1):  # of red, green and blue on the circle, in the formula from hue back to colour
-            distance = sector + place
-            distance = distance - 6 * xp.floor(distance / 6)
-            turned.append(highest - chroma * xp.clip(xp.minimum(distance, 4 - distance), 0.0, 1.0))
-        return arrays.cast_like(arrays.join_channels(turned), images)
+        return images if _is_gray(images) else _turn_hue(images, choice["shift"])
 
 
 @register
@@ -254,9 +225,8 @@ class Grayscale(Operation):
         return {"gray": stream.chance(self.probability)}
 
     def apply(self, images, choice):
-        xp = arrays.namespace(images)
-        gray = arrays.cast_like(_gray(xp.cast(images, "float32")), images)
-        return xp.where(choice["gray"][:, :, None, None], gray, images)
+        none = arrays.namespace(images).cast(choice["gray"], "float32") * 0
+        return change_where(choice["gray"], lambda some, factor: _blend(some, factor, "gray"), images, none)
 
 
 def around_one(factor):
@@ -301,8 +271,64 @@ def _is_gray(images):
     return channels == 1
 
 
+def _blend_in_opencv(images, factor, reference):
+    channels = images.shape[-1]
+    luma = np.asarray([1.0] if _is_gray(images) else _LUMA, "float32")
+    matrix, offset = factor[:, :, None] * np.eye(channels, dtype="float32"), factor * 0
+    if reference == "gray":
+        matrix = matrix + (1 - factor[:, :, None]) * luma
+    elif reference == "mean":
+        offset = (1 - factor) * (images.mean(axis=(1, 2), dtype="float32") @ luma)[:, None]
+    return opencv.recolor(images, matrix, offset)
+
+
+@in_opencv(_blend_in_opencv)
+def _blend(images, factor, reference):
+    xp = arrays.namespace(images)
+    values, factor = xp.cast(images, "float32"), factor[:, :, None, None]
+    blended = values * factor
+    if reference == "gray":
+        blended = blended + (1 - factor) * _gray(values)
+    elif reference == "mean":
+        blended = blended + (1 - factor) * _mean_gray(values)
+    return arrays.cast_like(blended, images)
+
+
 def _gray(values):
     """The gray value of each pixel, `(batch, height, width, 1)`."""
     if _is_gray(values):
         return values
     return sum(weight * values[..., channel : channel + 1] for channel, weight in enumerate(_LUMA))
+
+
+def _mean_gray(values):
+    """The mean gray value of each image, `(batch, 1, 1, 1)`."""
+    xp = arrays.namespace(values)
+    _, height, width, channels = arrays.shape(values)
+    pixels = height * width
+    # As a product with a vector: several times as fast as a sum over rows and columns.
+    weights = xp.asarray(np.asarray([1.0] if _is_gray(values) else _LUMA, "float32"))
+    weights = xp.reshape(weights / xp.cast(pixels, "float32") + xp.zeros((pixels, 1), "float32"), (-1, 1))
+    return xp.reshape(xp.matmul(xp.reshape(values, (-1, pixels * channels)), weights), (-1, 1, 1, 1))
+
+
+@in_opencv(opencv.hue)
+def _turn_hue(images, shift):
+    xp = arrays.namespace(images)
+    values = xp.cast(images, "float32")
+    red, green, blue = (values[..., channel] for channel in range(3))
+    highest = xp.maximum(xp.maximum(red, green), blue)
+    chroma = highest - xp.minimum(xp.minimum(red, green), blue)
+    unit = xp.maximum(chroma, 1e-12)  # gray pixels have no hue, and need none
+    sector = xp.where(
+        highest == red,
+        (green - blue) / unit,
+        xp.where(highest == green, 2 + (blue - red) / unit, 4 + (red - green) / unit),
+    )
+    sector = sector + 6 * shift[:, :, None]
+    turned = []
+    for place in (5, 3, 1):  # of red, green and blue on the circle, in the formula from hue back to colour
+        distance = sector + place
+        distance = distance - 6 * xp.floor(distance / 6)
+        turned.append(highest - chroma * xp.clip(xp.minimum(distance, 4 - distance), 0.0, 1.0))
+    return arrays.cast_like(arrays.join_channels(turned), images)

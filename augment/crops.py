@@ -13,8 +13,7 @@ from augment.operation import register
 from augment.sampling import check_mode
 from augment.sampling import gather_pixels
 from augment.sampling import mirror
-from augment.sampling import resample
-from augment.sampling import resize_weights
+from augment.sampling import resize
 
 
 @register
@@ -264,11 +263,8 @@ class RandomResizedCrop(Operation):
         return first_accepted(proposals, fits, self._centred(image_shape, *self.ratio))
 
     def apply(self, images, choice):
-        _, height, width, _ = arrays.shape(images)
-        new_height, new_width = check_pair("size", self.size)
-        rows = resize_weights(choice["top"], choice["height"], height, new_height, self.antialias)
-        columns = resize_weights(choice["left"], choice["width"], width, new_width, self.antialias)
-        return resample(images, rows, columns)
+        part = choice["top"], choice["left"], choice["height"], choice["width"]
+        return resize(images, *part, check_pair("size", self.size), self.antialias)
 
     def apply_boxes(self, boxes, choice, image_shape):
         height, width = check_pair("size", self.size)

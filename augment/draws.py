@@ -8,6 +8,7 @@ Reference:
     https://doi.org/10.1145/2063384.2063405
 """
 
+import functools
 import math
 
 import numpy as np
@@ -41,8 +42,14 @@ class Stream:
         self._xp = arrays.namespace(index)
         self._index = self._xp.cast(index, "int32")
         zero = self._xp.cast(index, "int32") * 0
-        self._key = threefry(_split(seed), (zero + epoch, zero + operation))
+        self._counter = (zero + epoch, zero + operation)
+        self._seed = seed
         self._blocks = 0
+        self._spare = None
+
+    @functools.cached_property
+    def _key(self):
+        return threefry(_split(self._seed), self._counter)
 
     def words(self, count=1):
         """Draw 32 random bits, `count` times for each sample.
@@ -53,12 +60,17 @@ class Stream:
         Returns:
             int32 `(batch, count)`.
         """
-        xp, blocks = self._xp, -(-count // 2)
-        number = xp.arange(blocks, dtype="int32")[None, :] + self._blocks + self._index[:, None] * 0
-        self._blocks += blocks
-        key = tuple(word[:, None] for word in self._key)
-        pair = threefry(key, (self._index[:, None] + number * 0, number))
-        return xp.concatenate(pair, axis=1)[:, :count]
+        xp, parts = self._xp, [] if self._spare is None else [self._spare]
+        blocks, self._spare = (count - len(parts) + 1) // 2, None
+        if blocks:
+            number = xp.arange(blocks, dtype="int32")[None, :] + self._blocks + self._index[:, None] * 0
+            self._blocks += blocks
+            key = tuple(word[:, None] for word in self._key)
+            parts += threefry(key, (self._index[:, None] + number * 0, number))
+        words = xp.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+        if words.shape[1] > count:  # hashes come in pairs: keep one for the next call
+            self._spare = words[:, count:]
+        return words[:, :count]
 
     def uniform(self, low=0.0, high=1.0, count=1):
         """Draw floats from [low, high).
@@ -127,7 +139,8 @@ class Stream:
             https://doi.org/10.1145/256562.256623
         """
         xp = self._xp
-        radius, angle = 1 - self.uniform(), self.uniform()
+        numbers = self.uniform(count=2)
+        radius, angle = 1 - numbers[:, :1], numbers[:, 1:]
         cosine = xp.cos(2 * math.pi * angle)
         # radius ** (-1 / alpha) overflows for small alpha: the sample is then 0 or 1, as it should be
         exponent = xp.minimum(-xp.log(radius) / alpha, 80.0)
@@ -153,6 +166,8 @@ def threefry(key, counter):
     """
     if type(counter[0]).__module__.startswith("jax"):
         return _threefry_jax(key, counter)
+    if type(counter[0]).__module__.startswith("torch") and counter[0].device.type == "cpu":
+        return _threefry_torch(key, counter)
     xp = arrays.namespace(counter[0])
     parity = xp.cast(counter[0] * 0 + _PARITY, "int32")
     keys = (key[0], key[1], parity ^ key[0] ^ key[1])
@@ -262,6 +277,15 @@ def _threefry_jax(key, counter):
     words = jax.numpy.broadcast_arrays(*(jax.numpy.asarray(word, "int32") for word in (*key, *counter)))
     pair = threefry2x32_p.bind(*(jax.lax.bitcast_convert_type(word, "uint32") for word in words))
     return tuple(jax.lax.bitcast_convert_type(word, "int32") for word in pair)
+
+
+def _threefry_torch(key, counter):
+    """The same in NumPy: torch on a CPU takes ten times as long for hundreds of operations on few numbers."""
+    import torch
+
+    words = [np.atleast_1d(np.asarray(word, "int32")) for word in (*key, *counter)]
+    shape = counter[0].shape
+    return tuple(torch.from_numpy(word.reshape(shape)) for word in threefry(words[:2], words[2:]))
 
 
 def _split(seed):

@@ -5,6 +5,8 @@ import math
 
 from augment import arrays
 from augment import boxes as box_sides
+from augment import opencv
+from augment.opencv import in_opencv
 from augment.operation import Operation
 from augment.operation import check_pair
 from augment.operation import check_probability
@@ -44,7 +46,7 @@ class HorizontalFlip(Operation):
         return {"flip": stream.chance(self.probability)}
 
     def apply(self, images, choice):
-        return _flip(images, choice["flip"], axis=2)
+        return _flip(images, choice["flip"], 2)
 
     def apply_boxes(self, boxes, choice, image_shape):
         return box_sides.flip(boxes, choice["flip"], image_shape, "x")
@@ -68,7 +70,7 @@ class VerticalFlip(HorizontalFlip):
     """
 
     def apply(self, images, choice):
-        return _flip(images, choice["flip"], axis=1)
+        return _flip(images, choice["flip"], 1)
 
     def apply_boxes(self, boxes, choice, image_shape):
         return box_sides.flip(boxes, choice["flip"], image_shape, "y")
@@ -179,6 +181,7 @@ class Rotation(Operation):
         return box_sides.rotate(boxes, *_direction(choice["degrees"]), image_shape)
 
 
+@in_opencv(opencv.flip)
 def _flip(images, chosen, axis):
     return change_where(chosen, lambda some: arrays.namespace(some).flip(some, axis), images)
 

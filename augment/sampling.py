@@ -1,9 +1,8 @@
 """Reading pixels at other places: by integer positions, between pixels, by weighted rows and columns."""
 
-import keras
-import numpy as np
-
 from augment import arrays
+from augment import opencv
+from augment.opencv import in_opencv
 from augment.selection import numbers_may_vary
 
 MODES = ("reflect", "edge", "constant")
@@ -92,11 +91,11 @@ def shift(images, down, right, mode, fill):
     return gather_pixels(images, rows, columns, mode, fill)
 
 
+@in_opencv(opencv.turn)
 def turn(images, cosine, sine, mode, fill):
     """Rotate about the centre, counter-clockwise, by bilinear interpolation.
 
-    On CPUs by what each library has for it, which in OpenCV (NumPy arrays) rounds positions to 1/32
-    of a pixel.
+    On CPUs by what each library has for it; OpenCV rounds positions to 1/32 of a pixel.
 
     Args:
         images: `(batch, height, width, channels)`.
@@ -129,10 +128,6 @@ def turn(images, cosine, sine, mode, fill):
     cosine, sine = cosine[:, :, None], sine[:, :, None]
     source_y = cosine * y + sine * x + middle_y
     source_x = cosine * x - sine * y + middle_x
-    if isinstance(images, np.ndarray):
-        return _interpolate_numpy(images, source_y, source_x, mode, fill)
-    if keras.backend.backend() == "torch" and type(images).__module__.startswith("torch") and min(height, width) > 1:
-        return _interpolate_torch(images, source_y, source_x, mode, fill)
     return interpolate(images, source_y, source_x, mode, fill)
 
 
@@ -185,32 +180,6 @@ def _transform_tensorflow(images, matrix, interpolation, mode, fill):
     )
 
 
-def _interpolate_torch(images, y, x, mode, fill):
-    import torch
-
-    height, width = images.shape[1:3]
-    # A grid of -1 to 1 from the centre of the first pixel to that of the last.
-    grid = torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1], dim=-1)
-    outside = {"reflect": "reflection", "edge": "border", "constant": "zeros"}[mode]
-    values = images.permute(0, 3, 1, 2).to(torch.float32) - (fill if mode == "constant" else 0)
-    values = torch.nn.functional.grid_sample(values, grid, "bilinear", outside, align_corners=True)
-    return arrays.cast_like(values.permute(0, 2, 3, 1) + (fill if mode == "constant" else 0), images)
-
-
-def _interpolate_numpy(images, y, x, mode, fill):
-    import cv2
-
-    border = {"reflect": cv2.BORDER_REFLECT_101, "edge": cv2.BORDER_REPLICATE, "constant": cv2.BORDER_CONSTANT}[mode]
-    source = images if images.dtype in ("uint8", "float32") else images.astype("float32")
-    result = np.empty(source.shape, source.dtype)
-    for sample, rows, columns, image in zip(result, y, x, source):
-        for first in range(0, images.shape[-1], 4):  # OpenCV fills four channels at most
-            part = np.ascontiguousarray(image[..., first : first + 4])
-            part = cv2.remap(part, columns, rows, cv2.INTER_LINEAR, borderMode=border, borderValue=[fill] * 4)
-            sample[..., first : first + 4] = part.reshape(*part.shape[:2], -1)
-    return result if source is images else arrays.cast_like(result, images)
-
-
 def resample(images, rows, columns):
     """Make new rows, then new columns, as weighted sums of the old: two matrix products for each image.
 
@@ -240,10 +209,37 @@ def resample(images, rows, columns):
     return arrays.cast_like(xp.transpose(values, (0, 2, 1, 3)), images)
 
 
-def resize_weights(first, length, side, new_side, antialias=True):
-    """The matrices, for `resample`, that scale a part of each image to a new length.
+@in_opencv(opencv.resize)
+def resize(images, top, left, height, width, size, antialias):
+    """Scale a part of each image to one size.
 
     Bilinear, with pixels as squares (half-pixel centres), as torch's `interpolate` and PIL do it.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        top: int32 `(batch, 1)`, or `(1, 1)` for one part of all. The first row of the part.
+        left: likewise. Its first column.
+        height: likewise. Its rows.
+        width: likewise. Its columns.
+        size: tuple `(new_height, new_width)`.
+        antialias: bool. Whether a pixel of a smaller image is a mean of all that it covers.
+
+    Returns:
+        `(batch, new_height, new_width, channels)`, of the dtype of `images`.
+
+    Example:
+
+    >>> part = [np.array([[value]]) for value in (0, 0, 2, 2)]
+    >>> resize(np.array([[[[0], [8], [5]], [[0], [8], [5]]]], "uint8"), *part, (1, 1), True).item()
+    4
+    """
+    _, old_height, old_width, _ = arrays.shape(images)
+    rows = resize_weights(top, height, old_height, size[0], antialias)
+    return resample(images, rows, resize_weights(left, width, old_width, size[1], antialias))
+
+
+def resize_weights(first, length, side, new_side, antialias=True):
+    """The matrices, for `resample`, that scale a part of each image to a new length.
 
     Args:
         first: int32 `(batch, 1)`. The first row (or column) of the part.
@@ -290,11 +286,11 @@ def blur(images, sigma, radius):
     >>> blur(np.repeat(image, 2, axis=2), np.array([[0.5]]), radius=1)[0, :, 0, 0]
     array([21, 79, 21], dtype=uint8)
     """
-    kernel = _half_kernel(sigma, radius)
-    if isinstance(images, np.ndarray):
-        return _blur_numpy(images, kernel)
-    if keras.backend.backend() == "torch" and type(images).__module__.startswith("torch"):
-        return _blur_torch(images, kernel)
+    return _blur(images, _half_kernel(sigma, radius))
+
+
+@in_opencv(opencv.blur)
+def _blur(images, kernel):
     _, height, width, _ = arrays.shape(images)
     return resample(images, _blur_weights(kernel, height), _blur_weights(kernel, width))
 
@@ -322,31 +318,6 @@ def _blur_weights(kernel, side):
     always = origin >= 0
     above, below = weights(to + origin, origin > 0), weights(2 * (side - 1) - to - origin, origin < side - 1)
     return weights(xp.abs(to - origin), always) + above + below
-
-
-def _blur_torch(images, kernel):
-    """A convolution with a group for each channel of each image."""
-    import torch
-
-    batch, height, width, channels = images.shape
-    radius = kernel.shape[1] - 1
-    taps = torch.cat([kernel.flip(1), kernel[:, 1:]], dim=1).repeat_interleave(channels, 0)[:, None, :, None]
-    values = images.permute(0, 3, 1, 2).to(torch.float32).reshape(1, batch * channels, height, width)
-    for padding, weights in (((0, 0, radius, radius), taps), ((radius, radius, 0, 0), taps.transpose(2, 3))):
-        values = torch.nn.functional.pad(values, padding, mode="reflect")
-        values = torch.nn.functional.conv2d(values, weights, groups=batch * channels)
-    return arrays.cast_like(values.reshape(batch, channels, height, width).permute(0, 2, 3, 1), images)
-
-
-def _blur_numpy(images, kernel):
-    import cv2
-
-    values = np.array(images, dtype="float32", order="C")
-    for image, half in zip(values, kernel):
-        reach = np.flatnonzero(half > 1e-6)[-1] + 1  # beyond, nothing that could be seen
-        taps = np.concatenate([half[reach - 1 : 0 : -1], half[:reach]])
-        cv2.sepFilter2D(image, cv2.CV_32F, taps, taps, dst=image, borderType=cv2.BORDER_REFLECT_101)
-    return arrays.cast_like(values, images)
 
 
 def mirror(xp, position, side):

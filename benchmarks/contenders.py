@@ -33,9 +33,8 @@ def keras_pipeline(work):
     """Keras's layers in tf.data: on single images where they draw once for all, then on batches."""
     import tensorflow as tf
 
-    single, whole = work.keras()
-
     def start(images, labels):
+        single, whole = work.keras()
         with tf.device("cpu"):
             arrays = images if labels is None else (images, labels)
             data = tf.data.Dataset.from_tensor_slices(arrays).repeat()
@@ -61,16 +60,42 @@ def keras_device(work):
 
 
 def kornia_device(work):
-    """The modules of kornia on batches of float32 from 0 to 1, channels first."""
+    """The modules of kornia between the batches that a model of Keras takes: channels last, from 0 to 255."""
     import torch
 
     module = torch.no_grad()(work.kornia().__call__)
 
-    def convert(images, classes=None):
-        images = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2), "float32") / 255)
-        return (images,) if classes is None else (images, torch.from_numpy(classes.argmax(1)))
+    def change(images, *classes):
+        changed = module(images.permute(0, 3, 1, 2).to(torch.float32).contiguous() / 255, *classes)
+        mixed = isinstance(changed, (tuple, list))
+        pixels = ((changed[0] if mixed else changed) * 255).permute(0, 2, 3, 1).contiguous()
+        return (pixels, *changed[1:]) if mixed else pixels
 
-    return lambda images, labels: _cycle(module, [convert(*batch) for batch in _batches(work, images, labels)])
+    return lambda images, labels: _cycle(torch.no_grad()(change), _tensors(_batches(work, images, labels)))
+
+
+def kornia_own_layout(work):
+    """The same between batches as kornia likes them: channels first, float32 from 0 to 1."""
+    import torch
+
+    module = torch.no_grad()(work.kornia().__call__)
+
+    def convert(images, *classes):
+        return (images.permute(0, 3, 1, 2).to(torch.float32).contiguous() / 255, *classes)
+
+    return lambda images, labels: _cycle(
+        module, [convert(*batch) for batch in _tensors(_batches(work, images, labels))]
+    )
+
+
+def _tensors(batches):
+    """Tensors of torch, and labels as class numbers."""
+    import torch
+
+    return [
+        (torch.from_numpy(images), *(torch.from_numpy(each.argmax(1)) for each in labels))
+        for images, *labels in batches
+    ]
 
 
 def ours_numpy(work):
@@ -184,28 +209,28 @@ CONTENDERS = {
     ("device", "ours"): ours_device,
     ("device", "Keras"): keras_device,
     ("device", "kornia"): kornia_device,
+    ("device", "kornia, own layout"): kornia_own_layout,
     ("NumPy", "ours"): ours_numpy,
     ("NumPy", "imgaug"): imgaug_numpy,
 }
 
 
-def prepare(work, route, library, dtype):
+def prepare(work, route, library):
     """Build a contender, and show that it changes each of equal images by itself.
 
     Args:
         work: a `works.Work`.
         route: str.
         library: str.
-        dtype: str.
 
     Returns:
         `(start, shown)`: a function that returns a step, and what was seen; `(None, {"absent": True})` where
         the library does not do this work.
     """
-    if library != "ours" and getattr(work, library.lower()) is None:
+    if library != "ours" and getattr(work, library.partition(",")[0].lower()) is None:
         return None, {"absent": True}
     contender = CONTENDERS[route.partition(",")[0], library]
-    images = _images(work.side).astype(dtype)
+    images = _images(work.side).astype("float32" if route.startswith("device") else "uint8")
     labels = np.eye(10, dtype="float32")[np.arange(len(images)) % 10] if work.mixes else None
     equal = images.copy()
     if not work.mixes:
@@ -292,7 +317,7 @@ def main():
     # Libraries print what they like; answers go by themselves.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    dtype, known, ready = sys.argv[1], {work.name: work for work in works.WORKS}, {}
+    known, ready = {work.name: work for work in works.WORKS}, {}
     for line in sys.stdin:
         kind, *question = json.loads(line)
         if kind == "environment":
@@ -302,7 +327,7 @@ def main():
         elif kind == "prepare":
             name, route, library = question
             try:
-                ready[name, route, library], answer = prepare(known[name], route, library, dtype)
+                ready[name, route, library], answer = prepare(known[name], route, library)
             except Exception as error:
                 if library == "ours":
                     raise

@@ -22,15 +22,17 @@ ROUTES = {
     "tf.data": ("tensorflow", ("ours", "Keras")),
     "device, TensorFlow": ("tensorflow", ("ours", "Keras")),
     "device, JAX": ("jax", ("ours", "Keras")),
-    "device, PyTorch": ("torch", ("ours", "Keras", "kornia")),
+    "device, PyTorch": ("torch", ("ours", "Keras", "kornia", "kornia, own layout")),
     "NumPy": ("numpy", ("ours", "imgaug")),
 }
 _NOTES = [
-    "real pictures, channels last, in the dtype that the settings name; kornia gets float32 from 0 to 1, channels "
-    "first, converted before the clock starts",
+    "real pictures, channels last, from 0 to 255: uint8 in tf.data and NumPy, as they are decoded; float32 on the "
+    "device, as Keras's layers and kornia compute",
+    "kornia: between such batches, so with the conversion to channels first and from 0 to 1, and back; own layout: "
+    "between batches that are so already, which is no peer in the ratio",
     "tf.data: in parallel and in order, with batches or single images as the peer's layers need; device: batches that "
     "lie on the device, in a compiled function on TensorFlow and JAX, as it is on PyTorch; NumPy: one thread",
-    "ours and imgaug keep uint8; Keras's layers compute and return float32",
+    "ours and imgaug keep uint8; Keras's layers return float32",
     "distinct: how many different results came of 64 equal images; anew: whether the next batches came out different",
 ]
 
@@ -40,16 +42,15 @@ class Worker:
 
     Args:
         name: str. A backend of Keras, or "numpy".
-        dtype: str. Of the images.
     """
 
-    def __init__(self, name, dtype):
+    def __init__(self, name):
         environment = {
             "TF_CPP_MIN_LOG_LEVEL": "3",
             **os.environ,
             "KERAS_BACKEND": "jax" if name == "numpy" else name,
         }
-        command = [sys.executable, str(pathlib.Path(__file__).with_name("contenders.py")), dtype]
+        command = [sys.executable, str(pathlib.Path(__file__).with_name("contenders.py"))]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
@@ -117,7 +118,7 @@ def race(work, workers, routes, rounds, seconds):
 
 def _add_ratio(rows):
     """Ours over the best peer of the route, round by round."""
-    peers = [library for library in rows if library != "ours"]
+    peers = [library for library in rows if library != "ours" and not library.endswith("own layout")]
     if "ours" not in rows or not peers:
         return
     best = max(peers, key=lambda library: rows[library]["images_per_second"]["median"])
@@ -147,11 +148,10 @@ def main():
     measure.add_options(parser, rounds=3)
     parser.add_argument("--works", nargs="+", default=names, choices=names, metavar="WORK", help="all")
     parser.add_argument("--routes", nargs="+", default=list(ROUTES), choices=ROUTES, metavar="ROUTE", help="all")
-    parser.add_argument("--dtype", default="uint8", choices=("uint8", "float32"), help="of the images (uint8)")
     parser.add_argument("--seconds", type=float, default=0.3, help="least time of a measurement (default: 0.3)")
     options = parser.parse_args()
     start = time.perf_counter()
-    workers = {name: Worker(name, options.dtype) for name in sorted({ROUTES[route][0] for route in options.routes})}
+    workers = {name: Worker(name) for name in sorted({ROUTES[route][0] for route in options.routes})}
     tables = {}
     for work in options.works:
         tables[work] = race(work, workers, options.routes, options.rounds, options.seconds)
@@ -161,7 +161,7 @@ def main():
         "benchmark": "operations",
         "date": measure.now(),
         **next(iter(workers.values())).ask("environment"),
-        "settings": {"rounds": options.rounds, "seconds": options.seconds, "dtype": options.dtype},
+        "settings": {"rounds": options.rounds, "seconds": options.seconds},
         "notes": _NOTES,
         "works": {
             name: {

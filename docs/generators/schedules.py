@@ -47,7 +47,11 @@ def pages(folder):
     (folder / "parts").mkdir(parents=True, exist_ok=True)
     lines = []
     for name, schedule in vars(schedules).items():
-        if name.startswith("_") or not inspect.isclass(schedule) or schedule.__module__ != schedules.__name__:
+        if (
+            name.startswith("_")
+            or not inspect.isclass(schedule)
+            or not schedule.__module__.startswith(schedules.__name__)
+        ):
             continue
         summary = inspect.getdoc(schedule).splitlines()[0]
         lines += [f"### {name}", "", f"{summary} {{py:obj}}`recipes.schedules.{name}`", ""]

@@ -1,0 +1,231 @@
+"""What OpenCV does for NumPy arrays: single images in C++, many times as fast as whole batches in NumPy.
+
+`in_opencv` is also for torch tensors on a CPU, whose memory NumPy shares. OpenCV rounds positions
+between pixels to 1/32, and integers may be off by one.
+"""
+
+import functools
+
+import numpy as np
+
+from augment import arrays
+
+
+def in_opencv(function):
+    """Hand images to a function of this module where OpenCV can work on them.
+
+    Args:
+        function: `(images, *arguments) -> images`, of NumPy arrays.
+
+    Returns:
+        A decorator for the same function of any tensors.
+
+    Example:
+
+    >>> @in_opencv(lambda images, factor: images * factor)
+    ... def scale(images, factor):
+    ...     raise AssertionError("for other tensors")
+    >>> scale(np.ones(2), 3).tolist()
+    [3.0, 3.0]
+    """
+
+    def decorate(general):
+        @functools.wraps(general)
+        def change(images, *arguments):
+            if isinstance(images, np.ndarray):
+                return function(images, *arguments)
+            if not arrays.is_torch_on_cpu(images):
+                return general(images, *arguments)
+            import torch
+
+            given = (each.numpy() if torch.is_tensor(each) else each for each in arguments)
+            return torch.from_numpy(np.ascontiguousarray(function(images.numpy(), *given)))
+
+        return change
+
+    return decorate
+
+
+def flip(images, chosen, axis):
+    """Mirror the chosen images.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        chosen: bool `(batch, 1)`.
+        axis: 1 for top and bottom, 2 for left and right.
+
+    Returns:
+        Images of the same dtype.
+
+    Example:
+
+    >>> flip(np.array([[[[1], [2]]]], "uint8"), np.array([[True]]), axis=2).ravel()
+    array([2, 1], dtype=uint8)
+    """
+    import cv2
+
+    source, result = _contiguous(images)
+    for sample in np.flatnonzero(chosen):
+        result[sample] = cv2.flip(source[sample], axis - 1).reshape(result[sample].shape)
+    return result.astype(images.dtype, copy=False)
+
+
+def turn(images, cosine, sine, mode, fill):
+    """Rotate: see `augment.sampling.turn`.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        cosine: float32 `(batch, 1)`.
+        sine: float32 `(batch, 1)`.
+        mode: one of "reflect", "edge", "constant".
+        fill: float.
+
+    Returns:
+        Images of the same shape and dtype.
+
+    Example:
+
+    >>> turn(np.array([[[[1], [2]]]], "uint8"), np.array([[-1.0]]), np.array([[0.0]]), "edge", 0).ravel()
+    array([2, 1], dtype=uint8)
+    """
+    import cv2
+
+    border = {"reflect": cv2.BORDER_REFLECT_101, "edge": cv2.BORDER_REPLICATE, "constant": cv2.BORDER_CONSTANT}[mode]
+    source, result = _contiguous(images)
+    height, width, channels = images.shape[1:]
+    x, y = (np.arange(side, dtype="float32") - np.float32((side - 1) / 2) for side in (width, height))
+    for image, changed, cos, sin in zip(source, result, cosine[:, 0], sine[:, 0]):
+        rows = np.float32(cos) * y[:, None] + np.float32(sin) * x + np.float32((height - 1) / 2)
+        columns = np.float32(cos) * x - np.float32(sin) * y[:, None] + np.float32((width - 1) / 2)
+        for first in range(0, channels, 4):  # it fills four channels at most
+            part = np.ascontiguousarray(image[..., first : first + 4])
+            part = cv2.remap(part, columns, rows, cv2.INTER_LINEAR, borderMode=border, borderValue=[fill] * 4)
+            changed[..., first : first + 4] = part.reshape(height, width, -1)
+    return arrays.cast_like(result, images)
+
+
+def blur(images, kernel):
+    """Blur along both axes; edges are reflected.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        kernel: float32 `(batch, radius + 1)`. The weights of a pixel itself, and of those at each distance.
+
+    Returns:
+        Images of the same shape and dtype.
+
+    Example:
+
+    >>> blur(np.array([[[[0], [8], [0]]]], "float32"), np.array([[0.5, 0.25]])).ravel()
+    array([4., 4., 4.], dtype=float32)
+    """
+    import cv2
+
+    source, result = _contiguous(images)
+    for image, changed, half in zip(source, result, kernel):
+        reach = np.flatnonzero(half > 1e-6)[-1] + 1  # beyond, nothing that could be seen
+        taps = np.concatenate([half[reach - 1 : 0 : -1], half[:reach]])
+        blurred = cv2.sepFilter2D(image, -1, taps, taps, borderType=cv2.BORDER_REFLECT_101)
+        changed[:] = blurred.reshape(image.shape)
+    return arrays.cast_like(result, images)
+
+
+def resize(images, top, left, height, width, size, antialias):
+    """Scale a part of each image to one size.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        top: int32 `(batch, 1)`, or `(1, 1)` for one part of all.
+        left: likewise.
+        height: likewise.
+        width: likewise.
+        size: tuple `(new_height, new_width)`.
+        antialias: bool. Whether a pixel of a smaller image is a mean of all that it covers.
+
+    Returns:
+        `(batch, new_height, new_width, channels)`, of the dtype of `images`.
+
+    Example:
+
+    >>> part = [np.array([[value]]) for value in (0, 0, 2, 2)]
+    >>> resize(np.array([[[[0], [8], [5]], [[0], [8], [5]]]], "uint8"), *part, (1, 1), True).item()
+    4
+    """
+    import cv2
+
+    from augment.sampling import resize_weights
+
+    source, _ = _contiguous(images)
+    result = np.empty((len(images), *size, images.shape[-1]), source.dtype)
+    parts = np.broadcast_to(np.concatenate([top, left, height, width], axis=1), (len(images), 4))
+    for image, changed, (first_row, first_column, rows, columns) in zip(source, result, parts.tolist()):
+        part = image[first_row : first_row + rows, first_column : first_column + columns]
+        if not antialias or (rows <= size[0] and columns <= size[1]):
+            changed[:] = cv2.resize(part, size[::-1], interpolation=cv2.INTER_LINEAR).reshape(changed.shape)
+            continue
+        zero, lengths = np.zeros((1, 1), "int32"), (np.full((1, 1), rows), np.full((1, 1), columns))
+        of_rows, of_columns = (
+            resize_weights(zero, length, old, new)[0] for length, old, new in zip(lengths, (rows, columns), size)
+        )
+        middle = of_rows @ part.reshape(rows, -1).astype("float32")
+        scaled = np.matmul(of_columns, middle.reshape(size[0], columns, -1))
+        changed[:] = arrays.cast_like(scaled, changed)
+    return arrays.cast_like(result, images)
+
+
+def recolor(images, matrix, offset):
+    """Make the channels of each pixel anew, as sums of the old.
+
+    Args:
+        images: `(batch, height, width, channels)`, of 3 channels, or 1.
+        matrix: float32 `(batch, channels, channels)`. From old channels (last axis) to new ones.
+        offset: float32 `(batch, 1)`.
+
+    Returns:
+        Images of the same shape and dtype.
+
+    Example:
+
+    >>> recolor(np.full((1, 1, 1, 1), 100, "uint8"), np.full((1, 1, 1), 1.5), np.full((1, 1), 7.0)).item()
+    157
+    """
+    import cv2
+
+    source, result = _contiguous(images)
+    for image, changed, factors, constant in zip(source, result, matrix, offset[:, 0]):
+        affine = np.concatenate([factors, np.full((len(factors), 1), constant)], axis=1)
+        changed[:] = cv2.transform(image, affine).reshape(image.shape)
+    return arrays.cast_like(result, images)
+
+
+def hue(images, shift):
+    """Turn the hue.
+
+    Args:
+        images: `(batch, height, width, 3)`.
+        shift: float32 `(batch, 1)`, as a fraction of the full circle.
+
+    Returns:
+        Images of the same shape and dtype.
+
+    Example:
+
+    >>> hue(np.array([[[[255, 0, 0]]]], "uint8"), np.array([[1 / 3]])).ravel()
+    array([  0, 255,   0], dtype=uint8)
+    """
+    import cv2
+
+    result = np.empty(images.shape, "float32")
+    for image, changed, angle in zip(np.ascontiguousarray(images, "float32"), result, 360 * shift[:, 0]):
+        colors = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+        turned = colors[..., 0] + np.float32(angle)
+        colors[..., 0] = np.where(turned < 0, turned + 360, np.where(turned >= 360, turned - 360, turned))
+        changed[:] = cv2.cvtColor(colors, cv2.COLOR_HSV2RGB)
+    return arrays.cast_like(result, images)
+
+
+def _contiguous(images):
+    """Images as OpenCV takes them, in uint8 or float32, and a copy for the results."""
+    dtype = images.dtype if images.dtype in ("uint8", "float32") else "float32"
+    source = np.ascontiguousarray(images, dtype)
+    return source, source.copy()
