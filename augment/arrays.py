@@ -97,7 +97,7 @@ def cast_like(array, images):
     """Cast float results to the dtype of images: integers are rounded and kept in their range.
 
     Args:
-        array: float array.
+        array: float array that is of no further use.
         images: array of the dtype that is wanted.
 
     Returns:
@@ -109,7 +109,12 @@ def cast_like(array, images):
     array([  0,   8, 255], dtype=uint8)
     """
     xp = namespace(array)
-    if is_integer(images):
+    if array.dtype == images.dtype:
+        return array
+    if is_integer(images) and isinstance(array, np.ndarray):
+        array = np.rint(array, out=array)  # in place, as new memory takes longer than the work
+        np.clip(array, *limits(images), out=array)
+    elif is_integer(images):
         array = xp.clip(xp.round(array), *limits(images))
     return xp.cast(array, images.dtype)
 

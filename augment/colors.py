@@ -15,8 +15,6 @@ from augment.operation import check_range
 from augment.operation import register
 from augment.selection import change_where
 
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL and torchvision have it
-
 
 class _Blend(Operation):
     """Away from, or towards, a reference image: `factor * image + (1 - factor) * reference`."""
@@ -31,10 +29,8 @@ class _Blend(Operation):
         return {"factor": stream.uniform(*around_one(self.factor))}
 
     def apply(self, images, choice):
-        blended = _blend(images, choice["factor"], self.reference)
-        if arrays.limits(images) == tuple(self.value_range):
-            return blended
-        return arrays.namespace(images).clip(blended, *self.value_range)
+        _is_gray(images)  # refuses other numbers of channels
+        return _blend(images, choice["factor"], self.reference, self.value_range)
 
 
 @register
@@ -225,8 +221,9 @@ class Grayscale(Operation):
         return {"gray": stream.chance(self.probability)}
 
     def apply(self, images, choice):
+        _is_gray(images)
         none = arrays.namespace(images).cast(choice["gray"], "float32") * 0
-        return change_where(choice["gray"], lambda some, factor: _blend(some, factor, "gray"), images, none)
+        return change_where(choice["gray"], _take_colors, images, none)
 
 
 def around_one(factor):
@@ -271,19 +268,12 @@ def _is_gray(images):
     return channels == 1
 
 
-def _blend_in_opencv(images, factor, reference):
-    channels = images.shape[-1]
-    luma = np.asarray([1.0] if _is_gray(images) else _LUMA, "float32")
-    matrix, offset = factor[:, :, None] * np.eye(channels, dtype="float32"), factor * 0
-    if reference == "gray":
-        matrix = matrix + (1 - factor[:, :, None]) * luma
-    elif reference == "mean":
-        offset = (1 - factor) * (images.mean(axis=(1, 2), dtype="float32") @ luma)[:, None]
-    return opencv.recolor(images, matrix, offset)
+def _take_colors(images, none):
+    return _blend(images, none, "gray", (-math.inf, math.inf))
 
 
-@in_opencv(_blend_in_opencv)
-def _blend(images, factor, reference):
+@in_opencv(opencv.blend)
+def _blend(images, factor, reference, value_range):
     xp = arrays.namespace(images)
     values, factor = xp.cast(images, "float32"), factor[:, :, None, None]
     blended = values * factor
@@ -291,6 +281,8 @@ def _blend(images, factor, reference):
         blended = blended + (1 - factor) * _gray(values)
     elif reference == "mean":
         blended = blended + (1 - factor) * _mean_gray(values)
+    if arrays.limits(images) != tuple(value_range):
+        blended = xp.clip(blended, *value_range)
     return arrays.cast_like(blended, images)
 
 
@@ -298,7 +290,7 @@ def _gray(values):
     """The gray value of each pixel, `(batch, height, width, 1)`."""
     if _is_gray(values):
         return values
-    return sum(weight * values[..., channel : channel + 1] for channel, weight in enumerate(_LUMA))
+    return sum(weight * values[..., channel : channel + 1] for channel, weight in enumerate(opencv.LUMA))
 
 
 def _mean_gray(values):
@@ -307,7 +299,7 @@ def _mean_gray(values):
     _, height, width, channels = arrays.shape(values)
     pixels = height * width
     # As a product with a vector: several times as fast as a sum over rows and columns.
-    weights = xp.asarray(np.asarray([1.0] if _is_gray(values) else _LUMA, "float32"))
+    weights = xp.asarray(np.asarray([1.0] if _is_gray(values) else opencv.LUMA, "float32"))
     weights = xp.reshape(weights / xp.cast(pixels, "float32") + xp.zeros((pixels, 1), "float32"), (-1, 1))
     return xp.reshape(xp.matmul(xp.reshape(values, (-1, pixels * channels)), weights), (-1, 1, 1, 1))
 

@@ -40,16 +40,19 @@ class Stream:
 
     def __init__(self, seed, epoch, index, operation=0):
         self._xp = arrays.namespace(index)
-        self._index = self._xp.cast(index, "int32")
-        zero = self._xp.cast(index, "int32") * 0
-        self._counter = (zero + epoch, zero + operation)
-        self._seed = seed
+        self._given = seed, epoch, index, operation
         self._blocks = 0
         self._spare = None
 
     @functools.cached_property
+    def _index(self):
+        return self._xp.cast(self._given[2], "int32")
+
+    @functools.cached_property
     def _key(self):
-        return threefry(_split(self._seed), self._counter)
+        seed, epoch, _, operation = self._given
+        zero = self._index * 0
+        return threefry(_split(seed), (zero + epoch, zero + operation))
 
     def words(self, count=1):
         """Draw 32 random bits, `count` times for each sample.
@@ -84,6 +87,18 @@ class Stream:
             float32 `(batch, count)`.
         """
         return _to_unit(self._xp, self.words(count)) * (high - low) + low
+
+    def pairs(self, count=1):
+        """Draw floats from [0, 1), two from each word and so of 16 bits: for proposals, of which there are many.
+
+        Args:
+            count: int. Pairs for each sample.
+
+        Returns:
+            Two arrays, each float32 `(batch, count)`.
+        """
+        xp, words = self._xp, self.words(count)
+        return tuple(xp.cast(part & 0xFFFF, "float32") * 2.0**-16 for part in (words, xp.right_shift(words, 16)))
 
     def integers(self, stop, count=1):
         """Draw integers from 0, 1, ..., `stop` - 1, equally likely.

@@ -123,15 +123,15 @@ class RandomErasing(Operation):
 
     def draw(self, stream, image_shape):
         height, width, _ = image_shape
-        area = stream.uniform(*self.area, count=self.PROPOSALS)
+        (area, aspect), (y, x) = stream.pairs(self.PROPOSALS), stream.pairs(self.PROPOSALS)
         xp = arrays.namespace(area)
-        area = area * xp.cast(height * width, "float32")
-        aspect = stream.uniform(*self.aspect, count=self.PROPOSALS)
+        area = (self.area[0] + (self.area[1] - self.area[0]) * area) * xp.cast(height * width, "float32")
+        aspect = self.aspect[0] + (self.aspect[1] - self.aspect[0]) * aspect
         proposals = {
             "height": xp.cast(xp.sqrt(area * aspect), "int32"),
             "width": xp.cast(xp.sqrt(area / aspect), "int32"),
-            "top": stream.integers(height, self.PROPOSALS),
-            "left": stream.integers(width, self.PROPOSALS),
+            "top": xp.cast(y * xp.cast(height, "float32"), "int32"),
+            "left": xp.cast(x * xp.cast(width, "float32"), "int32"),
         }
         fits = (proposals["top"] + proposals["height"] <= height) & (proposals["left"] + proposals["width"] <= width)
         choice = first_accepted(proposals, fits)

@@ -5,8 +5,6 @@ import math
 
 from augment import arrays
 from augment import boxes as box_sides
-from augment import opencv
-from augment.opencv import in_opencv
 from augment.operation import Operation
 from augment.operation import check_pair
 from augment.operation import check_probability
@@ -181,9 +179,14 @@ class Rotation(Operation):
         return box_sides.rotate(boxes, *_direction(choice["degrees"]), image_shape)
 
 
-@in_opencv(opencv.flip)
 def _flip(images, chosen, axis):
-    return change_where(chosen, lambda some: arrays.namespace(some).flip(some, axis), images)
+    xp = arrays.namespace(images)
+    batch, height, *_ = arrays.shape(images)
+    if axis == 1 and arrays.is_torch_on_cpu(images):  # whole rows are read as fast as they lie
+        row = xp.arange(height, dtype="int32")[None, :]
+        rows = xp.where(chosen, height - 1 - row, row) + xp.arange(batch, dtype="int32")[:, None] * height
+        return xp.reshape(xp.take(xp.reshape(images, (batch * height, -1)), rows), images.shape)
+    return change_where(chosen, lambda some: xp.flip(some, axis), images)
 
 
 def _direction(degrees):

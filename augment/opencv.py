@@ -10,6 +10,8 @@ import numpy as np
 
 from augment import arrays
 
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL and torchvision have it
+
 
 def in_opencv(function):
     """Hand images to a function of this module where OpenCV can work on them.
@@ -44,30 +46,6 @@ def in_opencv(function):
         return change
 
     return decorate
-
-
-def flip(images, chosen, axis):
-    """Mirror the chosen images.
-
-    Args:
-        images: `(batch, height, width, channels)`.
-        chosen: bool `(batch, 1)`.
-        axis: 1 for top and bottom, 2 for left and right.
-
-    Returns:
-        Images of the same dtype.
-
-    Example:
-
-    >>> flip(np.array([[[[1], [2]]]], "uint8"), np.array([[True]]), axis=2).ravel()
-    array([2, 1], dtype=uint8)
-    """
-    import cv2
-
-    source, result = _contiguous(images)
-    for sample in np.flatnonzero(chosen):
-        result[sample] = cv2.flip(source[sample], axis - 1).reshape(result[sample].shape)
-    return result.astype(images.dtype, copy=False)
 
 
 def turn(images, cosine, sine, mode, fill):
@@ -123,10 +101,9 @@ def blur(images, kernel):
 
     source, result = _contiguous(images)
     for image, changed, half in zip(source, result, kernel):
-        reach = np.flatnonzero(half > 1e-6)[-1] + 1  # beyond, nothing that could be seen
+        reach = np.flatnonzero(half > 1e-4)[-1] + 1  # beyond, nothing that could be seen
         taps = np.concatenate([half[reach - 1 : 0 : -1], half[:reach]])
-        blurred = cv2.sepFilter2D(image, -1, taps, taps, borderType=cv2.BORDER_REFLECT_101)
-        changed[:] = blurred.reshape(image.shape)
+        cv2.sepFilter2D(image, -1, taps, taps, dst=changed, borderType=cv2.BORDER_REFLECT_101)
     return arrays.cast_like(result, images)
 
 
@@ -173,28 +150,40 @@ def resize(images, top, left, height, width, size, antialias):
     return arrays.cast_like(result, images)
 
 
-def recolor(images, matrix, offset):
-    """Make the channels of each pixel anew, as sums of the old.
+def blend(images, factor, reference, value_range):
+    """Blend with a reference: see `augment.colors`.
 
     Args:
         images: `(batch, height, width, channels)`, of 3 channels, or 1.
-        matrix: float32 `(batch, channels, channels)`. From old channels (last axis) to new ones.
-        offset: float32 `(batch, 1)`.
+        factor: float32 `(batch, 1)`.
+        reference: one of "black"; "mean", of the gray values; "gray", the gray value of each pixel.
+        value_range: (lowest, highest) value of a pixel.
 
     Returns:
         Images of the same shape and dtype.
 
     Example:
 
-    >>> recolor(np.full((1, 1, 1, 1), 100, "uint8"), np.full((1, 1, 1), 1.5), np.full((1, 1), 7.0)).item()
-    157
+    >>> blend(np.array([[[[100], [200]]]], "uint8"), np.array([[0.5]]), "mean", (0, 255)).ravel()
+    array([125, 175], dtype=uint8)
     """
     import cv2
 
     source, result = _contiguous(images)
-    for image, changed, factors, constant in zip(source, result, matrix, offset[:, 0]):
-        affine = np.concatenate([factors, np.full((len(factors), 1), constant)], axis=1)
-        changed[:] = cv2.transform(image, affine).reshape(image.shape)
+    luma = np.asarray(LUMA if images.shape[-1] == 3 else [1.0], "float32")
+    for image, changed, weight in zip(source, result, factor[:, 0].tolist()):
+        offset = 0.0
+        if reference == "mean":
+            offset = (1 - weight) * float(cv2.mean(image.reshape(-1, 1, len(luma)))[: len(luma)] @ luma)
+        if reference == "gray":
+            cv2.transform(image, weight * np.eye(len(luma)) + (1 - weight) * luma, dst=changed)
+        elif image.dtype == "uint8":
+            cv2.addWeighted(image, weight, image, 0, offset, dst=changed)
+        else:
+            np.multiply(image, weight, out=changed)
+            changed += np.float32(offset)
+        if arrays.limits(changed) != tuple(value_range):
+            np.clip(changed, *value_range, out=changed)
     return arrays.cast_like(result, images)
 
 
@@ -215,17 +204,16 @@ def hue(images, shift):
     """
     import cv2
 
-    result = np.empty(images.shape, "float32")
-    for image, changed, angle in zip(np.ascontiguousarray(images, "float32"), result, 360 * shift[:, 0]):
-        colors = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-        turned = colors[..., 0] + np.float32(angle)
-        colors[..., 0] = np.where(turned < 0, turned + 360, np.where(turned >= 360, turned - 360, turned))
-        changed[:] = cv2.cvtColor(colors, cv2.COLOR_HSV2RGB)
-    return arrays.cast_like(result, images)
+    result = np.empty(images.shape, images.dtype)
+    for image, changed, angle in zip(images, result, 360 * (shift[:, 0] % 1)):
+        colors = cv2.cvtColor(np.ascontiguousarray(image, "float32"), cv2.COLOR_RGB2HSV)
+        colors[..., 0] += np.float32(angle)  # the way back takes angles beyond the full circle
+        changed[:] = arrays.cast_like(cv2.cvtColor(colors, cv2.COLOR_HSV2RGB), images)
+    return result
 
 
 def _contiguous(images):
-    """Images as OpenCV takes them, in uint8 or float32, and a copy for the results."""
+    """Images as OpenCV takes them, in uint8 or float32, and an empty array for the results."""
     dtype = images.dtype if images.dtype in ("uint8", "float32") else "float32"
     source = np.ascontiguousarray(images, dtype)
-    return source, source.copy()
+    return source, np.empty_like(source)

@@ -230,7 +230,7 @@ def prepare(work, route, library):
     if library != "ours" and getattr(work, library.partition(",")[0].lower()) is None:
         return None, {"absent": True}
     contender = CONTENDERS[route.partition(",")[0], library]
-    images = _images(work.side).astype("float32" if route.startswith("device") else "uint8")
+    images = _images(work.side).astype(work.on_device if route.startswith("device") else "uint8")
     labels = np.eye(10, dtype="float32")[np.arange(len(images)) % 10] if work.mixes else None
     equal = images.copy()
     if not work.mixes:
@@ -334,7 +334,7 @@ def main():
                 answer = {"fails": str(error).strip().splitlines()[0][:200]}
         else:
             name, route, library, seconds = question
-            size, warm_up = works.BATCH_SIZES[known[name].side], 4 if route == "tf.data" else 1
+            size, warm_up = works.BATCH_SIZES[known[name].side], 4
             answer = measured(ready[name, route, library], size, seconds, warm_up)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

@@ -26,8 +26,8 @@ ROUTES = {
     "NumPy": ("numpy", ("ours", "imgaug")),
 }
 _NOTES = [
-    "real pictures, channels last, from 0 to 255: uint8 in tf.data and NumPy, as they are decoded; float32 on the "
-    "device, as Keras's layers and kornia compute",
+    "real pictures, channels last, from 0 to 255: uint8 in tf.data and NumPy, as they are decoded, and for the "
+    "combinations everywhere; single operations on the device from float32, as Keras's layers and kornia compute",
     "kornia: between such batches, so with the conversion to channels first and from 0 to 1, and back; own layout: "
     "between batches that are so already, which is no peer in the ratio",
     "tf.data: in parallel and in order, with batches or single images as the peer's layers need; device: batches that "

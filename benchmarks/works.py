@@ -31,6 +31,7 @@ class Work:
         mixes: bool. Whether labels are mixed, too.
         distinct: int. So many different results, at least, come of 64 equal images; 1 where nothing
             is random.
+        on_device: str. The dtype of batches on the device.
         note: str. What is not quite equal.
     """
 
@@ -43,6 +44,7 @@ class Work:
     side: int = SMALL
     mixes: bool = False
     distinct: int = 30
+    on_device: str = "float32"
     note: str = ""
 
 
@@ -175,6 +177,7 @@ WORKS = [
         kornia=_kornia_all,
         mixes=True,
         note="imgaug has no mixup: a line of NumPy does it",
+        on_device="uint8",
     ),
     Work(
         "pad-crop",
@@ -192,6 +195,7 @@ WORKS = [
         keras_compiled=lambda: _keras_some(_keras_shift),
         imgaug=_imgaug_some,
         kornia=_kornia_some,
+        on_device="uint8",
     ),
     Work(
         "horizontal flip",
@@ -348,8 +352,8 @@ WORKS = [
         imgaug=_imgaug_resized_crop,
         kornia=lambda: _kornia().RandomResizedCrop((CUT, CUT)),
         side=LARGE,
-        note=f"to {CUT} pixels; Keras has none; without anti-aliasing, which no peer has; imgaug draws four margins instead of "
-        "area and aspect",
+        note=f"to {CUT} pixels; Keras has none; without anti-aliasing, which no peer has; imgaug draws four margins "
+        "instead of area and aspect",
     ),
     Work(
         "centre crop",
