@@ -216,8 +216,8 @@ def _lerp(start, end, weight):
 
 
 def _torch_lerp(start, end, weight):
-    """One pass over the memory in place of three."""
-    return start.lerp(end, weight)
+    """In one pass over the memory of `start`, which is of no further use."""
+    return start.lerp_(end, weight)
 
 
 def _numpy_replace(array, rows, values):

@@ -30,7 +30,7 @@ class _Blend(Operation):
 
     def apply(self, images, choice):
         _is_gray(images)  # refuses other numbers of channels
-        return _blend(images, choice["factor"], self.reference, self.value_range)
+        return _blend(images, choice["factor"], self.reference, tuple(self.value_range))
 
 
 @register
@@ -269,7 +269,7 @@ def _is_gray(images):
 
 
 def _take_colors(images, none):
-    return _blend(images, none, "gray", (-math.inf, math.inf))
+    return _blend(images, none, "gray", None)
 
 
 @in_opencv(opencv.blend)
@@ -281,7 +281,7 @@ def _blend(images, factor, reference, value_range):
         blended = blended + (1 - factor) * _gray(values)
     elif reference == "mean":
         blended = blended + (1 - factor) * _mean_gray(values)
-    if arrays.limits(images) != tuple(value_range):
+    if value_range not in (None, arrays.limits(images)):
         blended = xp.clip(blended, *value_range)
     return arrays.cast_like(blended, images)
 

@@ -157,7 +157,7 @@ def blend(images, factor, reference, value_range):
         images: `(batch, height, width, channels)`, of 3 channels, or 1.
         factor: float32 `(batch, 1)`.
         reference: one of "black"; "mean", of the gray values; "gray", the gray value of each pixel.
-        value_range: (lowest, highest) value of a pixel.
+        value_range: tuple (lowest, highest) value of a pixel, or None for any.
 
     Returns:
         Images of the same shape and dtype.
@@ -182,7 +182,7 @@ def blend(images, factor, reference, value_range):
         else:
             np.multiply(image, weight, out=changed)
             changed += np.float32(offset)
-        if arrays.limits(changed) != tuple(value_range):
+        if value_range not in (None, arrays.limits(changed)):
             np.clip(changed, *value_range, out=changed)
     return arrays.cast_like(result, images)
 
