@@ -4,7 +4,7 @@
 
 Each contender takes the same training step over and over: forward, softmax cross-entropy, backward,
 SGD with Nesterov momentum and coupled L2, on a batch that already lies on the device. The step has no
-input pipeline in it; `augmentation.py` measures that.
+input pipeline in it; `operations.py` measures that.
 """
 
 import argparse

@@ -141,7 +141,9 @@ def augmenter():
     )
 
 
-@pytest.mark.parametrize("operation", [augmenter(), noisy, augment.get_random_eraser(p=1.0)], ids=str)
+@pytest.mark.parametrize(
+    "operation", [augmenter(), noisy, augment.get_random_eraser(p=1.0)], ids=("imgaug", "function", "eraser")
+)
 def test_functions_and_imgaug_are_reproducible_per_sample(operation):
     first = by_sample([augment.PadCrop(2), operation], batch_size=3)
     assert first.dtype == np.uint8

@@ -71,7 +71,9 @@ def test_mixup_generator_transforms_and_then_standardizes_the_blend():
     assert np.array_equal(labels, same_labels)
 
 
-@pytest.mark.parametrize("datagen", [augment.HorizontalFlip(1.0), [lambda image: image[:, ::-1]]], ids=str)
+@pytest.mark.parametrize(
+    "datagen", [augment.HorizontalFlip(1.0), [lambda image: image[:, ::-1]]], ids=("operation", "function")
+)
 def test_mixup_generator_takes_operations_and_functions(datagen):
     plain, _ = augment.MixupGenerator(some_images(), one_hot(), batch_size=3)[0]
     images, _ = augment.MixupGenerator(some_images(), one_hot(), batch_size=3, datagen=datagen)[0]
