@@ -229,6 +229,7 @@ def resize(images, top, left, height, width, size, antialias):
 
     Example:
 
+    >>> import numpy as np
     >>> part = [np.array([[value]]) for value in (0, 0, 2, 2)]
     >>> resize(np.array([[[[0], [8], [5]], [[0], [8], [5]]]], "uint8"), *part, (1, 1), True).item()
     4

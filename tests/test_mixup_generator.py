@@ -164,7 +164,8 @@ def test_random_eraser_fills_one_rectangle_with_values_of_the_range():
         assert values.size == 3 * changed.sum() > 3
         assert values.min() >= 2
         assert values.max() <= 5
-        assert len(np.unique(values)) == (values.size if pixel_level else 1)
+        different = len(np.unique(values))  # of 2**16 that there are
+        assert 0.97 * values.size < different if pixel_level else different == 1
 
 
 def test_random_eraser_has_the_defaults_of_the_experiment():

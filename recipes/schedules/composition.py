@@ -62,6 +62,7 @@ def per_update(schedule, gradient_accumulation_steps):
 
     Example:
 
+    >>> from recipes.schedules import OneCycle, one_cycle
     >>> [per_update(OneCycle(0.4, total_steps=100), 4)(step) == one_cycle(step // 4, 0.4, 100) for step in (3, 4)]
     [True, True]
     """
@@ -78,7 +79,20 @@ def per_update(schedule, gradient_accumulation_steps):
 
 
 class Composed(Schedule):
-    """A schedule made of another one."""
+    """A schedule made of another one.
+
+    Subclasses set `inner`, the name of the argument that holds it.
+
+    Args:
+        **arguments: of the function, beside the step.
+
+    Example:
+
+    >>> class Doubled(Composed):
+    ...     function, inner = staticmethod(lambda step, schedule: 2 * schedule(step)), "schedule"
+    >>> Doubled(schedule=keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)).inner
+    'schedule'
+    """
 
     inner = None
 
@@ -138,6 +152,7 @@ class PerUpdate(Composed):
 
     Example:
 
+    >>> from recipes.schedules import PiecewiseLinear
     >>> schedule = PerUpdate(PiecewiseLinear([0, 10], [0.0, 1.0]), gradient_accumulation_steps=4)
     >>> [schedule(step) for step in (0, 3, 4, 8)]
     [0.0, 0.0, 0.1, 0.2]
