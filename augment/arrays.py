@@ -229,6 +229,7 @@ def _numpy_replace(array, rows, values):
 @functools.cache
 def _keras():
     torch = keras.backend.backend() == "torch"
+    own_take = {"torch": _torch_take, "jax": _jax_take}
     return types.SimpleNamespace(
         **{name: getattr(keras.ops, name) for name in _SAME_NAMES},
         argsort=keras.ops.argsort,
@@ -238,9 +239,14 @@ def _keras():
         flip=keras.ops.flip,
         lerp=_torch_lerp if torch else _lerp,
         replace=lambda array, rows, values: array.clone().index_copy_(0, rows.long(), values),  # torch only
-        take=_torch_take if torch else lambda array, index, axis=0: keras.ops.take(array, index, axis),
+        take=own_take.get(keras.backend.backend(), keras.ops.take),
         true_rows=lambda flags: flags.nonzero()[:, 0],  # torch only
     )
+
+
+def _jax_take(array, index, axis=0):
+    """Without the check for positions outside; and `take` gives another shape where there is nothing to take."""
+    return array.at[(slice(None),) * axis + (index,)].get(mode="clip")
 
 
 def _torch_take(array, index, axis=0):

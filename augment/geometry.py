@@ -181,11 +181,11 @@ class Rotation(Operation):
 
 def _flip(images, chosen, axis):
     xp = arrays.namespace(images)
-    batch, height, *_ = arrays.shape(images)
+    batch, height, width, channels = arrays.shape(images)
     if axis == 1 and arrays.is_torch_on_cpu(images):  # whole rows are read as fast as they lie
         row = xp.arange(height, dtype="int32")[None, :]
         rows = xp.where(chosen, height - 1 - row, row) + xp.arange(batch, dtype="int32")[:, None] * height
-        return xp.reshape(xp.take(xp.reshape(images, (batch * height, -1)), rows), images.shape)
+        return xp.reshape(xp.take(xp.reshape(images, (batch * height, width * channels)), rows), images.shape)
     return change_where(chosen, lambda some: xp.flip(some, axis), images)
 
 

@@ -183,6 +183,15 @@ def test_tensors_give_the_pixels_of_arrays(name):
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
+def test_tensors_may_hold_no_images(name):
+    images, labels = (keras.ops.convert_to_tensor(array[:0]) for array in (some_images(), soft_labels(3)))
+    index = keras.ops.zeros((0,), "int32")
+    result, labels = augment.transform([OPERATIONS[name]], images, labels, index=index)
+    assert tuple(result.shape) == (0, *OPERATIONS[name].output_shape((9, 11, 3)))
+    assert tuple(labels.shape) == (0, 4)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_works_on_images_of_unknown_size(name):
     """In a TensorFlow graph that is traced without any side."""
     tf = pytest.importorskip("tensorflow")
