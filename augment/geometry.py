@@ -136,6 +136,8 @@ class Translation(Operation):
 class Rotation(Operation):
     """Rotate about the centre, by an angle of its own for each image, with bilinear sampling.
 
+    OpenCV, which does it for NumPy arrays and for torch on a CPU, rounds positions to 1/32 of a pixel.
+
     Args:
         degrees: float, or (low, high). Angles are uniform in [-degrees, degrees] or [low, high];
             positive is counter-clockwise. Defaults to 15.

@@ -84,8 +84,10 @@ def full_name(package, module, name):
     Returns:
         str.
     """
-    exported = getattr(importlib.import_module(package), "__all__", ())
-    return f"{package}.{name}" if name in exported else f"{module}.{name}"
+    for exporter in (package, module.rpartition(".")[0] or package):
+        if name in getattr(importlib.import_module(exporter), "__all__", ()):
+            return f"{exporter}.{name}"
+    return f"{module}.{name}"
 
 
 def _modules(package):
