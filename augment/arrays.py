@@ -90,7 +90,44 @@ def is_torch_on_cpu(array):
     >>> is_torch_on_cpu(np.zeros(1))
     False
     """
-    return type(array).__module__.startswith("torch") and array.device.type == "cpu" and not array.requires_grad
+    if not type(array).__module__.startswith("torch") or array.device.type != "cpu" or array.requires_grad:
+        return False
+    return keras.backend.standardize_dtype(array.dtype) != "bfloat16"  # which NumPy does not know
+
+
+def in_numpy(function):
+    """Hand NumPy arrays, and torch tensors on a CPU, whose memory NumPy shares, to a function of their own.
+
+    Args:
+        function: `(images, *arguments) -> images`, of NumPy arrays.
+
+    Returns:
+        A decorator for the same function of any tensors.
+
+    Example:
+
+    >>> @in_numpy(lambda images, factor: images * factor)
+    ... def scale(images, factor):
+    ...     raise AssertionError("for other tensors")
+    >>> scale(np.ones(2), 3).tolist()
+    [3.0, 3.0]
+    """
+
+    def decorate(general):
+        @functools.wraps(general)
+        def change(images, *arguments):
+            if isinstance(images, np.ndarray):
+                return function(images, *arguments)
+            if not is_torch_on_cpu(images):
+                return general(images, *arguments)
+            import torch
+
+            given = (each.numpy() if torch.is_tensor(each) else each for each in arguments)
+            return torch.from_numpy(np.ascontiguousarray(function(images.numpy(), *given)))
+
+        return change
+
+    return decorate
 
 
 def cast_like(array, images):

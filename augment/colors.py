@@ -7,8 +7,8 @@ import numpy as np
 
 from augment import arrays
 from augment import opencv
+from augment.arrays import in_numpy
 from augment.composition import RandomOrder
-from augment.opencv import in_opencv
 from augment.operation import Operation
 from augment.operation import check_probability
 from augment.operation import check_range
@@ -272,7 +272,7 @@ def _take_colors(images, none):
     return _blend(images, none, "gray", None)
 
 
-@in_opencv(opencv.blend)
+@in_numpy(opencv.blend)
 def _blend(images, factor, reference, value_range):
     xp = arrays.namespace(images)
     values, factor = xp.cast(images, "float32"), factor[:, :, None, None]
@@ -304,7 +304,7 @@ def _mean_gray(values):
     return xp.reshape(xp.matmul(xp.reshape(values, (-1, pixels * channels)), weights), (-1, 1, 1, 1))
 
 
-@in_opencv(opencv.hue)
+@in_numpy(opencv.hue)
 def _turn_hue(images, shift):
     xp = arrays.namespace(images)
     values = xp.cast(images, "float32")

@@ -1,51 +1,14 @@
 """What OpenCV does for NumPy arrays: single images in C++, many times as fast as whole batches in NumPy.
 
-`in_opencv` is also for torch tensors on a CPU, whose memory NumPy shares. OpenCV rounds positions
-between pixels to 1/32, and integers may be off by one.
+By `arrays.in_numpy` also for torch tensors on a CPU. OpenCV rounds positions between pixels to 1/32,
+and integers may be off by one.
 """
-
-import functools
 
 import numpy as np
 
 from augment import arrays
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL and torchvision have it
-
-
-def in_opencv(function):
-    """Hand images to a function of this module where OpenCV can work on them.
-
-    Args:
-        function: `(images, *arguments) -> images`, of NumPy arrays.
-
-    Returns:
-        A decorator for the same function of any tensors.
-
-    Example:
-
-    >>> @in_opencv(lambda images, factor: images * factor)
-    ... def scale(images, factor):
-    ...     raise AssertionError("for other tensors")
-    >>> scale(np.ones(2), 3).tolist()
-    [3.0, 3.0]
-    """
-
-    def decorate(general):
-        @functools.wraps(general)
-        def change(images, *arguments):
-            if isinstance(images, np.ndarray):
-                return function(images, *arguments)
-            if not arrays.is_torch_on_cpu(images):
-                return general(images, *arguments)
-            import torch
-
-            given = (each.numpy() if torch.is_tensor(each) else each for each in arguments)
-            return torch.from_numpy(np.ascontiguousarray(function(images.numpy(), *given)))
-
-        return change
-
-    return decorate
 
 
 def turn(images, cosine, sine, mode, fill):

@@ -2,7 +2,7 @@
 
 from augment import arrays
 from augment import opencv
-from augment.opencv import in_opencv
+from augment.arrays import in_numpy
 from augment.selection import numbers_may_vary
 
 MODES = ("reflect", "edge", "constant")
@@ -91,7 +91,7 @@ def shift(images, down, right, mode, fill):
     return gather_pixels(images, rows, columns, mode, fill)
 
 
-@in_opencv(opencv.turn)
+@in_numpy(opencv.turn)
 def turn(images, cosine, sine, mode, fill):
     """Rotate about the centre, counter-clockwise, by bilinear interpolation.
 
@@ -209,7 +209,7 @@ def resample(images, rows, columns):
     return arrays.cast_like(xp.transpose(values, (0, 2, 1, 3)), images)
 
 
-@in_opencv(opencv.resize)
+@in_numpy(opencv.resize)
 def resize(images, top, left, height, width, size, antialias):
     """Scale a part of each image to one size.
 
@@ -290,7 +290,7 @@ def blur(images, sigma, radius):
     return _blur(images, _half_kernel(sigma, radius))
 
 
-@in_opencv(opencv.blur)
+@in_numpy(opencv.blur)
 def _blur(images, kernel):
     _, height, width, _ = arrays.shape(images)
     return resample(images, _blur_weights(kernel, height), _blur_weights(kernel, width))

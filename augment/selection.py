@@ -108,6 +108,19 @@ def select(chosen, changed, values):
     return xp.where(chosen, xp.cast(changed, dtype), xp.cast(values, dtype))
 
 
+def _paste_slices(images, source, top, left, height, width):
+    """In NumPy, slices are ten times as fast as masks."""
+    source, result = np.broadcast_to(source, images.shape), images.copy()
+    edges = [np.maximum(edge, 0) for edge in (top, top + height, left, left + width)]
+    edges = [np.broadcast_to(edge, (len(images), edge.shape[1])).tolist() for edge in edges]
+    for sample, boxes in enumerate(zip(*edges)):
+        for first_row, last_row, first_column, last_column in zip(*boxes):
+            place = sample, slice(first_row, last_row), slice(first_column, last_column)
+            result[place] = source[place]
+    return result
+
+
+@arrays.in_numpy(_paste_slices)
 def paste(images, source, top, left, height, width):
     """Replace the pixels in boxes.
 
@@ -130,28 +143,13 @@ def paste(images, source, top, left, height, width):
     array([[0, 7, 7],
            [0, 0, 0]], dtype=uint8)
     """
-    if arrays.is_torch_on_cpu(images):
-        import torch
-
-        given = [each.numpy() if torch.is_tensor(each) else each for each in (source, top, left, height, width)]
-        return torch.from_numpy(paste(images.numpy(), *given))
-    if not isinstance(images, np.ndarray):
-        xp = arrays.namespace(images)
-        covered, source = boxes_mask(images, top, left, height, width), xp.cast(source, images.dtype)
-        if len(source.shape) and source.shape[1] != 1:
-            return xp.where(covered, source, images)
-        # Twice as fast for one value an image: `where` would spread the mask over the channels first.
-        covered = xp.cast(covered, images.dtype)
-        return images * (1 - covered) + source * covered
-    # In NumPy, slices are ten times as fast as masks.
-    source, result = np.broadcast_to(source, images.shape), images.copy()
-    edges = [np.maximum(edge, 0) for edge in (top, top + height, left, left + width)]
-    edges = [np.broadcast_to(edge, (len(images), edge.shape[1])).tolist() for edge in edges]
-    for sample, boxes in enumerate(zip(*edges)):
-        for first_row, last_row, first_column, last_column in zip(*boxes):
-            place = sample, slice(first_row, last_row), slice(first_column, last_column)
-            result[place] = source[place]
-    return result
+    xp = arrays.namespace(images)
+    covered, source = boxes_mask(images, top, left, height, width), xp.cast(source, images.dtype)
+    if len(source.shape) and source.shape[1] != 1:
+        return xp.where(covered, source, images)
+    # Twice as fast for one value an image: `where` would spread the mask over the channels first.
+    covered = xp.cast(covered, images.dtype)
+    return images * (1 - covered) + source * covered
 
 
 def paste_noise(images, key, low, high, top, left, height, width):

@@ -182,6 +182,15 @@ def test_tensors_give_the_pixels_of_arrays(name):
     assert_close(keras.ops.convert_to_numpy(result), expected, name)
 
 
+@pytest.mark.parametrize("name", ALONE)
+def test_tensors_of_bfloat16_keep_it(name):
+    images = keras.ops.cast(keras.ops.convert_to_tensor(some_images()), "bfloat16")
+    index = keras.ops.arange(3, dtype="int32")
+    result, _ = augment.transform([OPERATIONS[name]], images, index=index)
+    assert keras.backend.standardize_dtype(result.dtype) == ("float32" if name in FLOAT_RESULTS else "bfloat16")
+    assert tuple(result.shape) == (3, *OPERATIONS[name].output_shape((9, 11, 3)))
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_tensors_may_hold_no_images(name):
     images, labels = (keras.ops.convert_to_tensor(array[:0]) for array in (some_images(), soft_labels(3)))
