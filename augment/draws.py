@@ -181,7 +181,7 @@ def threefry(key, counter):
     """
     if type(counter[0]).__module__.startswith("jax"):
         return _threefry_jax(key, counter)
-    if type(counter[0]).__module__.startswith("torch") and counter[0].device.type == "cpu":
+    if arrays.is_torch_on_cpu(counter[0]):
         return _threefry_torch(key, counter)
     xp = arrays.namespace(counter[0])
     parity = xp.cast(counter[0] * 0 + _PARITY, "int32")

@@ -22,10 +22,12 @@ def torchvision():
     try:
         return pytest.importorskip("torchvision.models"), torch
     except RuntimeError:
+        from torch import library
+
         # The operators are built for another variant of torch. Networks need none, only the import asks for two.
-        torchvision.library = torch.library.Library("torchvision", "DEF")  # lasts as long as this object
+        torchvision.operators = library.Library("torchvision", "DEF")  # lasts as long as this object
         for name in ("nms", "qnms"):
-            torchvision.library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            torchvision.operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         return importlib.import_module("torchvision.models"), torch
 
 
