@@ -17,6 +17,7 @@ from augment.crops import CenterCrop
 from augment.crops import CropPad
 from augment.crops import PadCrop
 from augment.crops import RandomResizedCrop
+from augment.crops import Resize
 from augment.erasing import Cutout
 from augment.erasing import RandomErasing
 from augment.filters import GaussianBlur
@@ -61,6 +62,7 @@ __all__ = [
     "RandomErasing",
     "RandomOrder",
     "RandomResizedCrop",
+    "Resize",
     "Rotation",
     "Saturation",
     "Translation",

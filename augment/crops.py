@@ -208,6 +208,46 @@ class CenterCrop(Operation):
 
 @register
 @dataclasses.dataclass(frozen=True)
+class Resize(Operation):
+    """Scale images to one size, whatever their aspect, in training and outside it; bilinear.
+
+    Args:
+        size: int or (height, width) of the result.
+        antialias: bool. Whether a pixel of a smaller image is a mean of all that it covers. Defaults to True.
+
+    Raises:
+        ValueError: if `size` is no positive integer, nor a pair of them.
+
+    Example:
+
+    >>> import numpy as np
+    >>> Resize((1, 2)).evaluate(np.array([[[[0], [2], [4], [6]]]], "uint8"))[0, :, :, 0]
+    array([[1, 5]], dtype=uint8)
+    """
+
+    size: int | tuple
+    antialias: bool = True
+
+    def __post_init__(self):
+        check_pair("size", self.size)
+
+    def apply(self, images, choice):
+        part = self._evaluation_choice(images, arrays.shape(images)[1:])
+        return resize(images, *part.values(), check_pair("size", self.size), self.antialias)
+
+    def apply_boxes(self, boxes, choice, image_shape):
+        height, width = check_pair("size", self.size)
+        return box_sides.scale(boxes, height / image_shape[0], width / image_shape[1], (0, 0, width, height))
+
+    def evaluation_choice(self, image_shape):
+        return {"top": 0, "left": 0, "height": image_shape[0], "width": image_shape[1]}
+
+    def output_shape(self, image_shape):
+        return (*check_pair("size", self.size), image_shape[2])
+
+
+@register
+@dataclasses.dataclass(frozen=True)
 class RandomResizedCrop(Operation):
     """Cut out a part of random area and aspect, and scale it to one size: the augmentation of ImageNet.
 

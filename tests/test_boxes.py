@@ -89,7 +89,11 @@ def test_crop_pad_moves_boxes_within_the_part_that_is_kept():
     assert np.array_equal(moved[:, 0], expected)
 
 
-@pytest.mark.parametrize("operation", [augment.Rotation(180), augment.RandomResizedCrop((30, 44), (0.4, 1.0))], ids=str)
+@pytest.mark.parametrize(
+    "operation",
+    [augment.Rotation(180), augment.RandomResizedCrop((30, 44), (0.4, 1.0)), augment.Resize((60, 26))],
+    ids=str,
+)
 def test_boxes_enclose_interpolated_pixels_closely(operation):
     images, boxes = both(operation, some_boxes())
     sure, touched = found(images), found(images, least=1e-3)

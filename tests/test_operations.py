@@ -34,6 +34,7 @@ OPERATIONS = {
     "cutmix_batch": augment.CutMix(0.5, per="batch"),
     "translation_pixels": augment.Translation(2),
     "translation_fractions": augment.Translation((0.3, 0.2), mode="reflect", probability=0.8),
+    "resize": augment.Resize((5, 13)),
     "center_crop": augment.CenterCrop((5, 6)),
     "center_crop_padded": augment.CenterCrop((13, 8), fill=3),
     "random_resized_crop": augment.RandomResizedCrop((6, 7)),
@@ -52,7 +53,7 @@ OPERATIONS = {
 }
 
 
-FIXED = {"normalize", "center_crop", "center_crop_padded"}
+FIXED = {"normalize", "resize", "center_crop", "center_crop_padded"}
 RANDOM = sorted(set(OPERATIONS) - FIXED)
 MIXING = {name for name, operation in OPERATIONS.items() if operation.changes_labels()}
 ALONE = sorted(set(OPERATIONS) - MIXING)  # each image by itself
@@ -294,6 +295,7 @@ def test_survives_serialization(name):
         (augment.Translation, "mode", "wrap"),
         (augment.Translation, "probability", 2),
         (augment.CenterCrop, "size", 0),
+        (augment.Resize, "size", (4, 0)),
         (augment.CenterCrop, "size", 2.5),
         (augment.RandomResizedCrop, "size", (8, 0)),
         (augment.Brightness, "factor", -0.1),

@@ -271,6 +271,18 @@ def test_random_resized_crop_scales_as_torch_does(antialias, size):
         np.testing.assert_allclose(ours, theirs[0].permute(1, 2, 0).numpy(), atol=1e-3)
 
 
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("size", [(5, 9), (24, 31), (20, 26)])
+def test_resize_scales_as_torch_does(antialias, size):
+    torch = pytest.importorskip("torch")
+    images = some_images((4, 20, 26, 3), "float32")
+    part = torch.tensor(images).permute(0, 3, 1, 2)
+    expected = torch.nn.functional.interpolate(part, size, mode="bilinear", antialias=antialias)
+    for training in (True, False):
+        resized, _ = change(augment.Resize(size, antialias), images, training=training)
+        np.testing.assert_allclose(resized, expected.permute(0, 2, 3, 1).numpy(), atol=1e-3)
+
+
 def test_random_resized_crop_shows_the_largest_centred_part_outside_training():
     torch = pytest.importorskip("torch")
     images = some_images((2, 12, 20, 3), "float32")

@@ -1,7 +1,9 @@
 """Networks as published: each builder returns a `keras.Model`."""
 
 from zoo import weights
+from zoo.activation import Activation
 from zoo.alexnet import AlexNet
+from zoo.convolution import Conv2D
 from zoo.davidnet import DavidNet
 from zoo.davidnet import ResNet9
 from zoo.normalization import BatchNormalization
@@ -43,4 +45,12 @@ def list_models(contains=""):
     return [name for name in _BUILDERS if contains.lower() in name.lower()]
 
 
-__all__ = ["AdaptiveAveragePooling2D", "BatchNormalization", *_BUILDERS, "list_models", "weights"]
+__all__ = [
+    "Activation",
+    "AdaptiveAveragePooling2D",
+    "BatchNormalization",
+    "Conv2D",
+    *_BUILDERS,
+    "list_models",
+    "weights",
+]

@@ -63,6 +63,7 @@ def examples(size):
         "pad by 0, crop": augment.PadCrop(eighth, mode="constant"),
         "crop, pad": augment.CropPad(eighth),
         "resized crop": augment.RandomResizedCrop(size),
+        "resize": augment.Resize((size // 2, size)),
         "center crop": augment.CenterCrop(3 * quarter),
         "horizontal flip": augment.HorizontalFlip(),
         "vertical flip": augment.VerticalFlip(),
