@@ -4,6 +4,7 @@ from zoo import weights
 from zoo.alexnet import AlexNet
 from zoo.davidnet import DavidNet
 from zoo.davidnet import ResNet9
+from zoo.initializers import Dirac
 from zoo.normalization import BatchNormalization
 from zoo.pooling import AdaptiveAveragePooling2D
 from zoo.resnet import ResNet18
@@ -11,6 +12,9 @@ from zoo.resnet import ResNet34
 from zoo.resnet import ResNet50
 from zoo.resnet import ResNet101
 from zoo.resnet import ResNet152
+from zoo.speednet import SpeedNet
+from zoo.whitening import whiten
+from zoo.whitening import whitening_kernel
 
 __version__ = "0.1.0"
 
@@ -23,6 +27,7 @@ _BUILDERS = {
     "ResNet50": ResNet50,
     "ResNet101": ResNet101,
     "ResNet152": ResNet152,
+    "SpeedNet": SpeedNet,
 }
 
 
@@ -43,4 +48,13 @@ def list_models(contains=""):
     return [name for name in _BUILDERS if contains.lower() in name.lower()]
 
 
-__all__ = ["AdaptiveAveragePooling2D", "BatchNormalization", *_BUILDERS, "list_models", "weights"]
+__all__ = [
+    "AdaptiveAveragePooling2D",
+    "BatchNormalization",
+    "Dirac",
+    *_BUILDERS,
+    "list_models",
+    "weights",
+    "whiten",
+    "whitening_kernel",
+]
