@@ -96,7 +96,12 @@ def SpeedNet(
         https://arxiv.org/abs/2404.00498
         https://github.com/KellerJordan/cifar10-airbench
     """
-    check_arguments(pooling=pooling, classes=classes, classifier_activation=classifier_activation)
+    check_arguments(
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        batch_normalization_momentum=batch_normalization_momentum,
+    )
     activation = get_by(keras.activations.get, "activation", activation, 'activation, such as "gelu"')
     _check_sizes(widths, convolutions, whitening_size)
     torchs = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")

@@ -21,7 +21,8 @@ def whitening_kernel(images, kernel_size=2, epsilon=5e-4):
         float32 array `(kernel_size, kernel_size, channels, 2 * kernel_size**2 * channels)`.
 
     Raises:
-        ValueError: for images that are not floats or smaller than a patch, or an argument out of range.
+        ValueError: for images that are not finite floats or smaller than a patch, or an argument out of
+            range.
 
     Example:
 
@@ -34,7 +35,10 @@ def whitening_kernel(images, kernel_size=2, epsilon=5e-4):
     """
     images = np.asarray(images)
     _check(images, kernel_size, epsilon)
-    eigenvalues, eigenvectors = np.linalg.eigh(_second_moment(images, kernel_size))
+    moment = _second_moment(images, kernel_size)
+    if not np.isfinite(moment).all():
+        raise ValueError("`images` must be finite. Received: images with NaN, or numbers beyond float32")
+    eigenvalues, eigenvectors = np.linalg.eigh(moment)
     # Rounding may leave the least of them below 0.
     filters = eigenvectors * _signs(eigenvectors) / np.sqrt(np.maximum(eigenvalues, 0) + epsilon)
     kernel = np.concatenate([filters, -filters], axis=1)
