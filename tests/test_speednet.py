@@ -1,5 +1,7 @@
 """SpeedNet against the published network in torch; its whitening, its initial weights, other image sizes."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ def torch_speednet(widths, convolutions=2, batch_normalization_momentum=0.6):
             super().__init__()
             sides = [inputs, *[outputs] * convolutions]
             self.convolutions = nn.ModuleList(
-                nn.Conv2d(*pair, 3, padding="same", bias=False) for pair in zip(sides, sides[1:])
+                nn.Conv2d(*pair, 3, padding="same", bias=False) for pair in itertools.pairwise(sides)
             )
             momentum = 1 - batch_normalization_momentum
             self.norms = nn.ModuleList(nn.BatchNorm2d(outputs, 1e-12, momentum) for _ in range(convolutions))

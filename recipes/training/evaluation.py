@@ -34,9 +34,7 @@ def predict_views(model, images, level=2, batch_size=500):
     """
     if level not in LEVELS or isinstance(level, bool):
         raise ValueError(f"`level` must be one of {LEVELS}. Received: level={level!r}")
-    return sum(
-        weight * model.predict(view, batch_size=batch_size, verbose=0) for weight, view in _views(images, level)
-    )
+    return sum(weight * model.predict(view, batch_size=batch_size, verbose=0) for weight, view in _views(images, level))
 
 
 def flip_accuracy(model, images, labels, batch_size=500):
