@@ -105,19 +105,10 @@ def SpeedNet(
     activation = get_by(keras.activations.get, "activation", activation, 'activation, such as "gelu"')
     _check_sizes(widths, convolutions, whitening_size)
     torchs = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
-    initializers = {
-        argument: get_by(keras.initializers.get, argument, given, 'initializer, such as "glorot_uniform"')
-        for argument, given in (
-            ("kernel_initializer", kernel_initializer or Dirac()),
-            ("head_initializer", head_initializer or torchs),
-        )
-    }
-    images = images_input(
-        input_tensor,
-        input_shape,
-        default_side=32,
-        least_side=whitening_size - 1 + 2 ** len(widths),
-    )
+    kernel_initializer = _initializer("kernel_initializer", kernel_initializer, Dirac())
+    head_initializer = _initializer("head_initializer", head_initializer, torchs)
+    least_side = whitening_size - 1 + 2 ** len(widths)
+    images = images_input(input_tensor, input_shape, default_side=32, least_side=least_side)
     check_weights("SpeedNet", weights)
 
     def convolve(x, filters, name, pool=False):
@@ -127,7 +118,7 @@ def SpeedNet(
             3,
             padding="same",
             use_bias=False,
-            kernel_initializer=initializers["kernel_initializer"].clone(),
+            kernel_initializer=kernel_initializer.clone(),
             name=f"{name}_conv",
         )(x)
         if pool:
@@ -157,7 +148,9 @@ def SpeedNet(
         2 * fan_in, whitening_size, use_bias=False, kernel_initializer=torchs, trainable=False, name="whiten"
     )(images)
     if whitening_bias:
-        x = Bias(_bias_initializer(whitening_bias_initializer, fan_in), name="whiten_bias")(x)
+        torchs_bias = keras.initializers.RandomUniform(-(fan_in**-0.5), fan_in**-0.5)
+        initializer = _initializer("whitening_bias_initializer", whitening_bias_initializer, torchs_bias)
+        x = Bias(initializer, name="whiten_bias")(x)
     x = activate(x, "whiten")
     for number, filters in enumerate(widths, 1):
         x = group(x, filters, f"group{number}")
@@ -166,11 +159,7 @@ def SpeedNet(
         # Of 32x32 images 3x3 are left, which the published network pools; of other sizes, others.
         x = keras.layers.GlobalMaxPooling2D(name="pool")(x)
         x = keras.layers.Dense(
-            classes,
-            use_bias=False,
-            kernel_initializer=initializers["head_initializer"].clone(),
-            dtype="float32",
-            name="head",
+            classes, use_bias=False, kernel_initializer=head_initializer.clone(), dtype="float32", name="head"
         )(x)
         x = keras.layers.Rescaling(logit_scale, dtype="float32", name="logit_scale")(x)
         x = keras.layers.Activation(classifier_activation, dtype="float32", name="classifier_activation")(x)
@@ -217,10 +206,10 @@ class Bias(keras.layers.Layer):
         return {**super().get_config(), "initializer": initializer, "data_format": self.data_format}
 
 
-def _bias_initializer(initializer, fan_in):
-    if initializer is None:
-        return keras.initializers.RandomUniform(-(fan_in**-0.5), fan_in**-0.5)
-    return get_by(keras.initializers.get, "whitening_bias_initializer", initializer, 'initializer, such as "zeros"')
+def _initializer(argument, given, default):
+    if given is None:
+        return default
+    return get_by(keras.initializers.get, argument, given, 'initializer, such as "glorot_uniform"')
 
 
 def _check_sizes(widths, convolutions, whitening_size):
