@@ -26,6 +26,7 @@ from augment.generator import ArrayGenerator
 from augment.generator import EpochGenerator
 from augment.generator import MixupGenerator
 from augment.generator import get_random_eraser
+from augment.geometry import AlternatingFlip
 from augment.geometry import HorizontalFlip
 from augment.geometry import Rotation
 from augment.geometry import Translation
@@ -38,6 +39,7 @@ from augment.operation import transform
 from augment.pipeline import pipeline
 
 __all__ = [
+    "AlternatingFlip",
     "ArrayGenerator",
     "Augmentation",
     "Brightness",

@@ -20,6 +20,7 @@ _PARITY = 0x1BD11BDA  # SKEIN_KS_PARITY32, from the reference implementation
 # Streams beside those of operations, which are numbered by their place: no pipeline has so many.
 _ORDER = 0x7FFFFFFF
 MIXUP_GENERATOR = 0x7FFFFFFE
+_ALL_EPOCHS = -1  # stands where an epoch does
 
 
 class Stream:
@@ -53,6 +54,20 @@ class Stream:
         seed, epoch, _, operation = self._given
         zero = self._index * 0
         return threefry(_split(seed), (zero + epoch, zero + operation))
+
+    @property
+    def epoch(self):
+        """The epoch, for each sample: int32 `(batch, 1)`."""
+        return (self._index * 0 + self._given[1])[:, None]
+
+    def of_all_epochs(self):
+        """The stream of the same operation that does not depend on the epoch, for what is drawn once.
+
+        Returns:
+            A `Stream`.
+        """
+        seed, _, index, operation = self._given
+        return Stream(seed, _ALL_EPOCHS, index, operation)
 
     def words(self, count=1):
         """Draw 32 random bits, `count` times for each sample.

@@ -10,6 +10,7 @@ INTEGERS = [
     augment.PadCrop(2),
     augment.PadCrop(1, size=(6, 7), mode="constant", fill=3),
     augment.HorizontalFlip(),
+    augment.AlternatingFlip(),
     augment.VerticalFlip(),
     augment.Translation(2),
     augment.Cutout(3, count=2, fill=128, inside=False),

@@ -10,6 +10,7 @@ import augment
 HEIGHT, WIDTH = 40, 52
 WHOLE_PIXELS = [
     augment.HorizontalFlip(),
+    augment.AlternatingFlip(),
     augment.VerticalFlip(),
     augment.Translation(12, probability=0.8),
     augment.PadCrop(9, mode="constant"),

@@ -54,6 +54,22 @@ def test_flips_have_the_probability(flip, probability):
     assert scipy.stats.binomtest(flipped, 20_000, probability).pvalue > LIKELY
 
 
+def test_the_alternating_flip_mirrors_one_half_and_then_the_other():
+    even, odd, next_even = (choose(augment.AlternatingFlip(), epoch=epoch)["flip"] for epoch in (0, 1, 2))
+    assert np.array_equal(even, ~odd)
+    assert np.array_equal(even, next_even)
+    assert scipy.stats.binomtest(int(even.sum()), 20_000).pvalue > LIKELY
+    assert not np.array_equal(choose(augment.AlternatingFlip(), seed=1)["flip"], even)
+
+
+def test_the_alternating_flip_does_not_follow_what_it_stands_beside():
+    """In one stream with other draws: as often mirrored where these say yes."""
+    choice = choose(augment.RandomApply([augment.AlternatingFlip(), augment.HorizontalFlip()]))
+    flips = choice["parts"][0]["flip"]
+    for other in (choice["apply"], choice["parts"][1]["flip"]):
+        assert scipy.stats.binomtest(int((flips == other).sum()), 20_000).pvalue > LIKELY
+
+
 @pytest.mark.parametrize(
     ("operation", "key", "low", "high"),
     [

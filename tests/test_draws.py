@@ -77,6 +77,18 @@ def test_an_epoch_as_a_tensor_gives_the_same_numbers(library):
     assert np.array_equal(to_numpy(tensors.words(3)), draws.Stream(1, 6, index).words(3))
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_numbers_of_all_epochs_do_not_depend_on_the_epoch(library):
+    convert = LIBRARIES[library]
+    words = stream(epoch=0).of_all_epochs().words(3)
+    for epoch in (0, 6):
+        tensors = draws.Stream(1, convert(np.array(epoch, "int32")), convert(np.arange(4, dtype="int32")))
+        assert to_numpy(tensors.epoch).tolist() == [[epoch]] * 4
+        assert np.array_equal(to_numpy(tensors.of_all_epochs().words(3)), words)
+        assert not np.isin(words, to_numpy(tensors.words(3))).any()
+    assert not np.isin(words, stream(operation=1).of_all_epochs().words(3)).any()
+
+
 def test_words_have_all_bits_random():
     words = stream(samples=20_000).words(3).view("uint32")
     for bit in range(32):

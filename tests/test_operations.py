@@ -17,6 +17,7 @@ OPERATIONS = {
     "pad_crop_size": augment.PadCrop(2, size=(6, 5)),
     "crop_pad": augment.CropPad(2),
     "horizontal_flip": augment.HorizontalFlip(),
+    "alternating_flip": augment.AlternatingFlip(),
     "vertical_flip": augment.VerticalFlip(),
     "rotation": augment.Rotation(30),
     "rotation_reflect": augment.Rotation((-90, 10), mode="reflect", probability=0.8),
@@ -60,7 +61,7 @@ ALONE = sorted(set(OPERATIONS) - MIXING)  # each image by itself
 FLOAT_RESULTS = {"normalize", "mixup_image", "mixup_batch", "one_of_mixing"}
 NEW_SIZES = {name for name, operation in OPERATIONS.items() if operation.output_shape((9, 9, 3)) != (9, 9, 3)}
 IDENTITY_OUTSIDE_TRAINING = sorted(set(OPERATIONS) - NEW_SIZES - {"normalize"})
-COPYING = ("pad_crop", "crop_pad", "center_crop", "horizontal", "vertical", "translation", "cutout", "cutmix")
+COPYING = ("pad_crop", "crop_pad", "center_crop", "horizontal", "alternating", "vertical", "translation", "cut")
 ROTATING = ("rotation", "random_apply")
 COLOURING = ("brightness", "contrast", "saturation", "hue", "color", "grayscale", "random_order")
 SHAPES = {"colour": (3, 9, 11, 3), "grey": (3, 11, 9, 1), "one": (1, 9, 9, 3), "none": (0, 9, 11, 3)}

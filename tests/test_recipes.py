@@ -20,6 +20,7 @@ from recipes.reporting.records import read_record
 from recipes.reporting.records import results
 from recipes.training import session
 from recipes.training.evaluation import flip_accuracy
+from recipes.training.evaluation import predict_views
 from recipes.training.recipe import resolve
 
 SHORT = {"data": "digits", "epochs": 2, "batch_size": 80, "warmup_epochs": 1.0, "quiet": True}
@@ -228,6 +229,34 @@ def test_flip_accuracy_averages_two_views():
     model = keras.Model(inputs, keras.layers.Concatenate()([left, 3 * right]))
     assert flip_accuracy(model, images, np.ones(4, int)) == 1.0
     assert flip_accuracy(model, images, np.zeros(4, int)) == 0.0
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_views_are_those_of_airbench(level):
+    """By a model whose one logit is a weighted sum of the pixels, squared; against torch's padding."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    images, kernel = rng.normal(size=(5, 6, 7, 2)).astype("float32"), rng.normal(size=(84, 1)).astype("float32")
+    model = keras.Sequential([keras.Input((6, 7, 2)), keras.layers.Flatten(), keras.layers.Dense(1, keras.ops.square)])
+    model.set_weights([kernel, np.zeros(1, "float32")])
+
+    def logits(views):
+        return (views.permute(0, 2, 3, 1).reshape(5, -1) @ torch.tensor(kernel)) ** 2
+
+    def mirrored(views):
+        return 0.5 * logits(views) + 0.5 * logits(views.flip(-1))
+
+    views = torch.tensor(images.transpose(0, 3, 1, 2))
+    padded = torch.nn.functional.pad(views, (1, 1, 1, 1), "reflect")
+    moved = torch.stack([mirrored(padded[..., :6, :7]), mirrored(padded[..., 2:8, 2:9])]).mean(0)
+    expected = (logits(views), mirrored(views), 0.5 * mirrored(views) + 0.5 * moved)[level]
+    np.testing.assert_allclose(predict_views(model, images, level, batch_size=2), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("level", [3, -1, True, "flip"])
+def test_unknown_levels_of_views_are_refused(level):
+    with pytest.raises(ValueError, match=f"`level`.*{level}"):
+        predict_views(None, np.zeros((1, 2, 2, 1)), level)
 
 
 def test_results_are_sound_records_of_known_experiments():

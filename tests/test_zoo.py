@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import zoo
+from zoo.speednet import SIZES
 
 # builder, arguments, total parameters, trainable parameters, shape of the features without top
 BUILDERS = [
@@ -19,6 +20,9 @@ BUILDERS = [
     (zoo.DavidNet, {"pool_position": "before_normalization", "dropout": 0.1}, 6_577_600, 6_573_120, (4, 4, 512)),
     (zoo.AlexNet, {}, 61_100_840, 61_100_840, (6, 6, 256)),
     (zoo.AlexNet, {"classes": 6, "hidden_units": ()}, 2_524_998, 2_524_998, (6, 6, 256)),
+    (zoo.SpeedNet, {}, 1_971_640 + 2_304, 1_971_640 - 288, (3, 3, 256)),
+    (zoo.SpeedNet, SIZES[95], 4_604_728 + 3_584, 4_604_728 - 288, (3, 3, 384)),
+    (zoo.SpeedNet, SIZES[96], 9_915_704 + 6_144, 9_915_704 - 288, (3, 3, 512)),
     (zoo.ResNet18, {}, 11_689_512 + 9_600, 11_689_512, (7, 7, 512)),
     (zoo.ResNet18, {"stem": "cifar", "classes": 10}, 11_173_962 + 9_600, 11_173_962, (4, 4, 512)),
     (zoo.ResNet34, {}, 21_797_672 + 17_024, 21_797_672, (7, 7, 512)),
@@ -29,6 +33,7 @@ BUILDERS = [
 # One of each, small: builder, arguments, shape of the images.
 SMALL = [
     (zoo.DavidNet, {"classes": 3}, (32, 32, 3)),
+    (zoo.SpeedNet, {"classes": 3, "widths": (8, 16, 16), "convolutions": 3}, (32, 32, 3)),
     (zoo.AlexNet, {"classes": 3, "hidden_units": (16,)}, (63, 63, 3)),
     (zoo.ResNet18, {"classes": 3}, (32, 32, 3)),
     (zoo.ResNet34, {"classes": 3}, (32, 32, 3)),
@@ -263,7 +268,7 @@ def test_adaptive_pooling_of_unknown_sizes_in_a_compiled_step():
     assert keras.layers.deserialize(keras.layers.serialize(model.layers[-1])).output_size == 6
 
 
-@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:3])
+@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:4])
 def test_outputs_are_float32_probabilities_under_mixed_float16(builder, arguments, shape, mixed_float16):
     model = builder(input_shape=shape, **arguments)
     outputs = model(draw(2, *shape))
@@ -291,7 +296,7 @@ def test_dropout_of_resnets_is_before_the_classifier(images):
     np.testing.assert_allclose(to_numpy(features(images)), to_numpy(dropped(images)))
 
 
-@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:3])
+@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:4])
 def test_networks_begin_with_a_given_tensor(builder, arguments, shape):
     pixels = keras.Input(shape)
     scaled = keras.layers.Rescaling(1 / 255)(pixels)
@@ -323,7 +328,7 @@ def test_saved_models_load(builder, arguments, shape, tmp_path):
 def test_saved_models_load_on_another_backend(backend, tmp_path):
     other = {"tensorflow": "jax", "jax": "torch", "torch": "tensorflow"}[backend]
     pytest.importorskip(other)
-    chosen = [row for row in SMALL if row[0] in (zoo.AlexNet, zoo.DavidNet, zoo.ResNet18, zoo.ResNet50)]
+    chosen = [row for row in SMALL if row[0] in (zoo.AlexNet, zoo.DavidNet, zoo.ResNet18, zoo.ResNet50, zoo.SpeedNet)]
     for builder, arguments, shape in chosen:
         model = builder(input_shape=shape, **arguments)
         model.save(tmp_path / f"{model.name}.keras")
@@ -345,7 +350,8 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.keras")):
     root = pathlib.Path(__file__).parents[1]
     process = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
-    assert process.stdout.split() == [other, "alexnet", other, "davidnet", other, "resnet18", other, "resnet50"]
+    names = ["alexnet", "davidnet", "resnet18", "resnet50", "speednet"]
+    assert process.stdout.split() == [word for name in names for word in (other, name)]
 
 
 def test_saved_weights_load(images, tmp_path):
@@ -355,7 +361,7 @@ def test_saved_weights_load(images, tmp_path):
     np.testing.assert_array_equal(to_numpy(again(images)), to_numpy(model(images)))
 
 
-@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:3])
+@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:4])
 def test_channels_first_is_the_same_function(builder, arguments, shape, channels_first):
     first = builder(input_shape=(shape[2], *shape[:2]), **arguments)
     headless = outline(builder, input_shape=(shape[2], *shape[:2]), include_top=False)
@@ -380,6 +386,15 @@ def test_channels_first_is_the_same_function(builder, arguments, shape, channels
         (zoo.DavidNet, {"weights": "nowhere.h5"}, "`weights`.*nowhere.h5"),
         (zoo.DavidNet, {"weights": "imagenet"}, "`weights`.*path.*imagenet"),
         (zoo.DavidNet, {"kernel_initializer": "best"}, "`kernel_initializer`.*'best'"),
+        (zoo.SpeedNet, {"input_shape": (32, 8, 3)}, "9 pixels.*32, 8, 3"),
+        (zoo.SpeedNet, {"widths": 64}, "`widths`.*64"),
+        (zoo.SpeedNet, {"widths": (64, 0)}, r"`widths`.*\(64, 0\)"),
+        (zoo.SpeedNet, {"convolutions": 0}, "`convolutions`.*0"),
+        (zoo.SpeedNet, {"whitening_size": 2.0}, r"`whitening_size`.*2\.0"),
+        (zoo.SpeedNet, {"activation": "gulp"}, "`activation`.*'gulp'"),
+        (zoo.SpeedNet, {"batch_normalization_momentum": 1}, "`batch_normalization_momentum`.*1"),
+        (zoo.SpeedNet, {"head_initializer": "best"}, "`head_initializer`.*'best'"),
+        (zoo.SpeedNet, {"whitening_bias_initializer": "best"}, "`whitening_bias_initializer`.*'best'"),
         (zoo.AlexNet, {"input_shape": (62, 224, 3)}, "63 pixels.*62, 224, 3"),
         (zoo.AlexNet, {"hidden_units": (0,)}, r"`hidden_units`.*\(0,\)"),
         (zoo.AlexNet, {"hidden_units": 4096}, "`hidden_units`.*4096"),

@@ -6,6 +6,7 @@ from zoo.alexnet import AlexNet
 from zoo.convolution import Conv2D
 from zoo.davidnet import DavidNet
 from zoo.davidnet import ResNet9
+from zoo.initializers import Dirac
 from zoo.normalization import BatchNormalization
 from zoo.pooling import AdaptiveAveragePooling2D
 from zoo.resnet import ResNet18
@@ -13,6 +14,9 @@ from zoo.resnet import ResNet34
 from zoo.resnet import ResNet50
 from zoo.resnet import ResNet101
 from zoo.resnet import ResNet152
+from zoo.speednet import SpeedNet
+from zoo.whitening import whiten
+from zoo.whitening import whitening_kernel
 
 __version__ = "0.1.0"
 
@@ -25,6 +29,7 @@ _BUILDERS = {
     "ResNet50": ResNet50,
     "ResNet101": ResNet101,
     "ResNet152": ResNet152,
+    "SpeedNet": SpeedNet,
 }
 
 
@@ -50,7 +55,10 @@ __all__ = [
     "AdaptiveAveragePooling2D",
     "BatchNormalization",
     "Conv2D",
+    "Dirac",
     *_BUILDERS,
     "list_models",
     "weights",
+    "whiten",
+    "whitening_kernel",
 ]

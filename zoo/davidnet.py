@@ -8,6 +8,7 @@ from zoo.builder import check_weights
 from zoo.builder import finish
 from zoo.builder import get_by
 from zoo.builder import images_input
+from zoo.convolution import Conv2D
 from zoo.normalization import BatchNormalization
 
 POOL_POSITIONS = ("after_activation", "before_activation", "before_normalization")
@@ -94,7 +95,7 @@ def DavidNet(
     def unit(x, filters, name, pool=False):
         """Convolution, batch normalisation, ReLU, and a maximum over 2x2 somewhere among them."""
         penalty = keras.regularizers.L2(l2) if l2 else None
-        x = keras.layers.Conv2D(
+        x = Conv2D(
             filters,
             3,
             padding="same",

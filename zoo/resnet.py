@@ -8,6 +8,7 @@ from zoo.builder import check_weights
 from zoo.builder import finish
 from zoo.builder import images_input
 from zoo.builder import torch_initializers
+from zoo.convolution import Conv2D
 from zoo.normalization import BatchNormalization
 
 STEMS = ("imagenet", "cifar")
@@ -308,7 +309,7 @@ def _convolution(x, filters, size, name, stride=1, gamma="ones"):
     """Convolution and batch normalisation; "same" would pad by another rule than torch where it strides."""
     if stride > 1 and size > 1:
         x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
-    x = keras.layers.Conv2D(
+    x = Conv2D(
         filters,
         size,
         stride,

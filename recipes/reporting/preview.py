@@ -66,6 +66,7 @@ def examples(size):
         "resize": augment.Resize((size // 2, size)),
         "center crop": augment.CenterCrop(3 * quarter),
         "horizontal flip": augment.HorizontalFlip(),
+        "alternating flip": augment.AlternatingFlip(),
         "vertical flip": augment.VerticalFlip(),
         "translation": augment.Translation(0.2),
         "rotation": augment.Rotation(15, mode="reflect"),
