@@ -1,4 +1,4 @@
-"""Training speed of DavidNet: ours, plain Keras, plain PyTorch.
+"""Training speed of each network: ours, plain Keras, plain PyTorch.
 
     KERAS_BACKEND=tensorflow python benchmarks/training_step.py --output training_step.json
 
@@ -9,50 +9,83 @@ input pipeline in it; `operations.py` measures that.
 
 import argparse
 import contextlib
+import dataclasses
+import functools
 import os
+import sys
 
 import measure
 import numpy as np
 
-_CLASSES = 10
 _LEARNING_RATE, _MOMENTUM, _L2 = 0.01, 0.9, 5e-4
-_RATIOS = [("ours", "torch"), ("ours", "keras"), ("keras", "torch")]
+_LIBRARIES = ("ours", "keras", "torch")
 _NOTES = [
     "images are synthetic: uniform noise, random labels; only speed is measured",
-    "every contender trains the same network: 6,573,120 trainable parameters, maxima after the activation",
+    "the contenders of a model train the same network; trainable parameters are in the record",
+    "keras: the same network with Keras's own layers wherever ours has a drop-in for one of them",
+    "torch: torchvision's networks, DavidNet and SpeedNet written by hand; channels last",
     "Keras: train_on_batch, which reads the loss each step; torch: a plain loop, which never waits for it",
 ]
 
 
-def train_ours(options):
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A network, and the work that it is measured on.
+
+    Args:
+        builder: str. The function of `zoo`.
+        torch_builder: str. The function of `torch_networks`.
+        batch_size: int.
+        side: int. Of the images, in pixels.
+        classes: int.
+        arguments: dict. For the builder of `zoo`.
+    """
+
+    builder: str
+    torch_builder: str
+    batch_size: int
+    side: int = 32
+    classes: int = 10
+    arguments: dict = dataclasses.field(default_factory=dict)
+
+
+MODELS = {
+    "DavidNet": Model("DavidNet", "davidnet", 512),
+    "SpeedNet": Model("SpeedNet", "speednet", 500),
+    "ResNet18": Model("ResNet18", "resnet18_cifar", 128, arguments={"stem": "cifar"}),
+    "ResNet50": Model("ResNet50", "resnet50", 16, 224, 1000),
+    "AlexNet": Model("AlexNet", "alexnet", 64, 224, 1000),
+}
+
+
+def train_ours(model, options):
     """Time our network and optimizer, as a recipe trains them, on the current Keras backend."""
+    return _train_keras(model, options)
+
+
+def train_keras(model, options):
+    """Time the same with Keras's own layers: what plain Keras would give."""
     import zoo
 
-    return _train_keras(options, zoo.davidnet.BatchNormalization)
+    with _plain_layers(sys.modules[getattr(zoo, model.builder).__module__]):
+        return _train_keras(model, options)
 
 
-def train_keras(options):
-    """Time the same with Keras's own batch normalisation: what plain Keras would give."""
-    import keras
-
-    return _train_keras(options, keras.layers.BatchNormalization)
-
-
-def train_torch(options):
+def train_torch(model, options):
     """Time the same network and step, written in plain PyTorch."""
     os.environ["KERAS_BACKEND"] = "torch"  # Keras only describes the device here
     import torch
+    import torch_networks
 
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    images, labels = _batch(options.batch_size)
+    images, labels = _batch(model, options)
     images = torch.from_numpy(images).movedim(-1, 1).to(device).contiguous(memory_format=torch.channels_last)
     labels = torch.from_numpy(labels).to(device)
-    network = _torch_network().to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(
-        network.parameters(), _LEARNING_RATE, _MOMENTUM, weight_decay=_L2, nesterov=True, foreach=True
-    )
+    network = getattr(torch_networks, model.torch_builder)(model.classes).to(device, memory_format=torch.channels_last)
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    optimizer = torch.optim.SGD(weights, _LEARNING_RATE, _MOMENTUM, weight_decay=_L2, nesterov=True, foreach=True)
 
     def step_of(forward):
         def step():
@@ -73,13 +106,14 @@ def train_torch(options):
             compiled, step = False, step_of(network)
     wait = torch.cuda.synchronize if device == "cuda" else lambda: None
     return {
-        "images_per_second": measure.images_per_second(step, options.batch_size, options.steps, options.warm_up, wait),
-        "trainable_parameters": sum(weight.numel() for weight in network.parameters()),
+        "images_per_second": measure.images_per_second(step, len(images), options.steps, options.warm_up, wait),
+        "batch_size": len(images),
+        "trainable_parameters": sum(weight.numel() for weight in weights),
         "compiled": compiled,
     }
 
 
-def _train_keras(options, normalization):
+def _train_keras(model, options):
     import keras
 
     import zoo
@@ -87,75 +121,66 @@ def _train_keras(options, normalization):
     from recipes.training import session
 
     policy = "mixed_bfloat16" if options.precision == "bfloat16" else "float32"
-    with session.session(0, policy), _normalization(zoo.davidnet, normalization):
-        model = zoo.DavidNet(classifier_activation=None)
+    with session.session(0, policy):
+        network = getattr(zoo, model.builder)(
+            classes=model.classes,
+            input_shape=(model.side, model.side, 3),
+            classifier_activation=None,
+            **model.arguments,
+        )
         jit_compile = session.choose_jit_compile(None)
-        model.compile(
+        network.compile(
             optimizer=SGD(_LEARNING_RATE, momentum=_MOMENTUM, nesterov=True, l2=_L2),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             jit_compile=jit_compile,
         )
-        images, labels = (keras.ops.convert_to_tensor(array) for array in _batch(options.batch_size))
+        images, labels = (keras.ops.convert_to_tensor(array) for array in _batch(model, options))
         speed = measure.images_per_second(
-            lambda: model.train_on_batch(images, labels), options.batch_size, options.steps, options.warm_up
+            lambda: network.train_on_batch(images, labels), len(images), options.steps, options.warm_up
         )
     return {
         "images_per_second": speed,
-        "trainable_parameters": sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
+        "batch_size": len(images),
+        "trainable_parameters": sum(int(np.prod(weight.shape)) for weight in network.trainable_weights),
         "compiled": jit_compile,
     }
 
 
 @contextlib.contextmanager
-def _normalization(module, layer):
-    """Let a builder of `module` use another batch normalisation."""
-    original, module.BatchNormalization = module.BatchNormalization, layer
+def _plain_layers(module):
+    """Let a builder use Keras's own layers in place of ours that are called the same."""
+    import keras
+
+    ours = {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, keras.layers.Layer) and hasattr(keras.layers, name)
+    }
+    vars(module).update({name: getattr(keras.layers, name) for name in ours})
     try:
         yield
     finally:
-        module.BatchNormalization = original
+        vars(module).update(ours)
 
 
-def _torch_network():
-    """DavidNet as a PyTorch user writes it."""
-    from torch import nn
-
-    class Residual(nn.Module):
-        def __init__(self, channels):
-            super().__init__()
-            self.branch = nn.Sequential(unit(channels, channels), unit(channels, channels))
-
-        def forward(self, x):
-            return x + self.branch(x)
-
-    class Scale(nn.Module):
-        def forward(self, x):
-            return x * 0.125
-
-    def unit(channels, filters, pool=False):
-        layers = [nn.Conv2d(channels, filters, 3, padding=1, bias=False), nn.BatchNorm2d(filters), nn.ReLU()]
-        return nn.Sequential(*layers, *([nn.MaxPool2d(2)] if pool else []))
-
-    return nn.Sequential(
-        unit(3, 64),
-        unit(64, 128, pool=True),
-        Residual(128),
-        unit(128, 256, pool=True),
-        unit(256, 512, pool=True),
-        Residual(512),
-        nn.AdaptiveMaxPool2d(1),
-        nn.Flatten(),
-        nn.Linear(512, _CLASSES, bias=False),
-        Scale(),
-    )
-
-
-def _batch(size):
+def _batch(model, options):
     rng = np.random.default_rng(0)
-    return rng.standard_normal((size, 32, 32, 3), "float32"), rng.integers(_CLASSES, size=size)
+    size = options.batch_size or model.batch_size
+    images = rng.standard_normal((size, model.side, model.side, 3), "float32")
+    return images, rng.integers(model.classes, size=size)
 
 
-_CONTENDERS = {"ours": train_ours, "keras": train_keras, "torch": train_torch}
+_TRAIN = {"ours": train_ours, "keras": train_keras, "torch": train_torch}
+_CONTENDERS = {
+    f"{name}, {library}": functools.partial(_TRAIN[library], model)
+    for name, model in MODELS.items()
+    for library in _LIBRARIES
+}
+_RATIOS = [
+    (f"{name}, {first}", f"{name}, {second}")
+    for name in MODELS
+    for first, second in (("ours", "torch"), ("ours", "keras"), ("keras", "torch"))
+]
 
 
 def main():
@@ -164,14 +189,17 @@ def main():
         description=__doc__.split("\n\n")[0], epilog="KERAS_BACKEND chooses the backend of ours and of plain Keras."
     )
     measure.add_options(parser, rounds=3, contenders=_CONTENDERS)
-    parser.add_argument("--batch-size", type=int, default=512, help="images in a step (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=20, help="timed steps in a round (default: %(default)s)")
-    parser.add_argument("--warm-up", type=int, default=4, help="steps before the clock starts (default: %(default)s)")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="(all)")
+    parser.add_argument("--batch-size", type=int, help="images in a step (default: as the model has it)")
+    parser.add_argument("--steps", type=int, default=10, help="timed steps in a round (default: %(default)s)")
+    parser.add_argument("--warm-up", type=int, default=3, help="steps before the clock starts (default: %(default)s)")
     parser.add_argument("--precision", choices=["bfloat16", "float32"], default="bfloat16", help="(default: bfloat16)")
     parser.add_argument(
         "--compile-torch", action=argparse.BooleanOptionalAction, help="torch.compile for the peer (default: on CUDA)"
     )
-    measure.race(__file__, parser.parse_args(), _CONTENDERS, _RATIOS, _NOTES)
+    options = parser.parse_args()
+    options.only = [name for name in options.only if name.partition(",")[0] in options.models]
+    measure.race(__file__, options, _CONTENDERS, _RATIOS, _NOTES)
 
 
 if __name__ == "__main__":

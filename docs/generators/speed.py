@@ -17,7 +17,7 @@ def pages(folder):
     """
     records = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
     operations = [_operations(record) for record in records if record["benchmark"] == "operations"]
-    others = [_ratios(record) for record in records if record["benchmark"] != "operations" and "ratios" in record]
+    others = [_ratios(record) for record in records if "ratios" in record or "added_seconds" in record]
     nothing = "Nothing has been recorded yet: see `benchmarks/README.md`.\n"
     return {
         "parts/operations.md": "\n".join(operations) or nothing,
@@ -47,11 +47,29 @@ def _operations(record):
 
 
 def _ratios(record):
-    lines = [f"### {record['benchmark']}", "", _head(record), "", "| first / second | median | from | to |"]
+    """A line for each ratio, or for each import; and each run of those that take minutes."""
+    measured, rows = (
+        ("first / second", record["ratios"]) if "ratios" in record else ("seconds", record["added_seconds"])
+    )
+    lines = [f"### {_title(record)}", "", _head(record), "", f"| {measured} | median | from | to |"]
     lines += ["|---|---:|---:|---:|"]
-    for name, ratio in record["ratios"].items():
-        lines.append(f"| {name.replace('_', ' ')} | **{ratio['median']:g}** | {ratio['min']:g} | {ratio['max']:g} |")
+    for name, row in rows.items():
+        lines.append(f"| {name.replace('_', ' ')} | **{row['median']:g}** | {row['min']:g} | {row['max']:g} |")
+    lines += ["", *_runs(record["runs"])] if "runs" in record else []
     return "\n".join([*lines, "", *(f"- {note}." for note in record.get("notes", ())), ""])
+
+
+def _runs(runs):
+    lines = ["| run | seed | seconds | accuracy |", "|---|---:|---:|---:|"]
+    for run in runs:
+        lines.append(f"| {run['contender']} | {run['seed']} | {run['seconds']:.0f} | {run['accuracy']:.2%} |")
+    return lines
+
+
+def _title(record):
+    """What was measured, and on which backend where there is one."""
+    backend = record.get("backend") or next(iter(record.get("contenders", {}).values()), {}).get("backend")
+    return record["benchmark"].replace("_", " ") + (f", {backend}" if backend else "")
 
 
 def _head(record):

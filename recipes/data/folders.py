@@ -1,0 +1,319 @@
+"""Image files in one folder for each class, read as they are needed."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from augment import Operation
+from augment import RandomResizedCrop
+from augment import draws
+from augment.operation import check_operations
+from augment.operation import check_pair
+from augment.operation import transform
+from augment.operation import try_operations
+from augment.selection import on_cpu
+
+LABEL_MODES = ("int", "categorical")
+_ENDLESS = 2**31 - 1  # epochs
+_REDUCTIONS = (8, 4, 2)  # by which JPEGs can be decoded smaller
+_SHOWN = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFiles:
+    """Paths of images, with their classes.
+
+    Args:
+        paths: list of str.
+        labels: int32 `(files,)`.
+        class_names: list of str.
+
+    Example:
+
+    >>> len(ImageFiles(["cat/1.jpg", "dog/1.jpg"], np.array([0, 1]), ["cat", "dog"]))
+    2
+    """
+
+    paths: list
+    labels: np.ndarray
+    class_names: list
+
+    def __len__(self):
+        return len(self.paths)
+
+
+def list_images(directory, check=True):
+    """List the images of `directory/CLASS/`, at any depth, in the order of their names.
+
+    Files whose name begins with a dot are passed over.
+
+    Args:
+        directory: path of the folder that holds one folder for each class.
+        check: bool. Whether to decode every file once, JPEGs at an eighth of their size, so that no
+            damaged one ends a training. Defaults to True.
+
+    Returns:
+        An `ImageFiles`. Classes are numbered in the order of their names.
+
+    Raises:
+        ValueError: if there is no such folder, a class without files, or a file that is damaged or
+            neither JPEG, PNG nor BMP. It names the files.
+
+    Example:
+
+    >>> list_images("nowhere")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: ...
+    """
+    directory = pathlib.Path(directory)
+    folders = sorted(path for path in directory.glob("*") if path.is_dir() and not path.name.startswith("."))
+    if not folders:
+        raise ValueError(f"`directory` must hold one folder for each class. Received: {str(directory)!r}")
+    files = [_files(folder) for folder in folders]
+    for folder, found in zip(folders, files):
+        if not found:
+            raise ValueError(f"{folder} holds no images. Add some, or delete it: each folder is a class.")
+    paths = [str(path) for found in files for path in found]
+    if check:
+        _check_images(paths)
+    labels = np.repeat(np.arange(len(folders), dtype="int32"), [len(found) for found in files])
+    return ImageFiles(paths, labels, [folder.name for folder in folders])
+
+
+def image_pipeline(
+    files,
+    image_size=None,
+    operations=(),
+    *,
+    batch_size,
+    label_mode="int",
+    crop_to_aspect_ratio=False,
+    antialias=True,
+    seed=0,
+    epochs=None,
+    initial_epoch=0,
+    shuffle=True,
+    drop_remainder=False,
+    training=True,
+):
+    """Build a tf.data pipeline that reads, shuffles, batches and augments images.
+
+    Only what is needed of a JPEG is decoded: at a half, quarter or eighth where the result is so much
+    smaller, and of a random crop only that part. As with `augment.pipeline`, the order of an epoch
+    depends on (seed, epoch) alone, and the pixels of an image on (seed, epoch, its position in
+    `files`). It is a stream of epochs: pass its `steps_per_epoch` to `fit`. The orientation that a
+    camera wrote beside the image is not looked at.
+
+    Args:
+        files: an `ImageFiles`.
+        image_size: int or (height, width) of the images before the operations; None where the first of
+            these is `augment.RandomResizedCrop`, which says it. Defaults to None.
+        operations: list of `augment.Operation`, applied in this order. Defaults to none.
+        batch_size: int.
+        label_mode: "int" for numbers of classes, or "categorical" for one-hot rows, which mixing needs.
+            Defaults to "int".
+        crop_to_aspect_ratio: bool. Whether to cut off what is too long, where images have another aspect
+            than `image_size`, rather than to stretch them. Defaults to False.
+        antialias: bool. Whether a pixel of a smaller image is a mean of all that it covers. Defaults to
+            True.
+        seed: int. Defaults to 0.
+        epochs: int, after which the stream ends, or None for an endless one. Outside training
+            always 1. Defaults to None.
+        initial_epoch: int. The epoch to begin with. Defaults to 0.
+        shuffle: bool. Outside training always False. Defaults to True.
+        drop_remainder: bool. Whether to leave out a last batch that is smaller. Defaults to False.
+        training: bool. False gives one pass in order, with nothing random. Defaults to True.
+
+    Returns:
+        A `tf.data.Dataset` of `(images, labels)`, uint8 unless an operation makes floats. It has an
+        attribute `steps_per_epoch`.
+
+    Raises:
+        ValueError: for no files or sizes, a batch size that leaves no batch, no epochs, a seed that is
+            none, or operations that are none or do not fit.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("cat", "dog"):
+    ...         pathlib.Path(folder, name).mkdir()
+    ...         Image.new("RGB", (40, 30)).save(pathlib.Path(folder, name, "1.jpg"))
+    ...     data = image_pipeline(list_images(folder), 16, batch_size=2, training=False)
+    ...     [tuple(array.shape) for array in next(iter(data))]
+    [(2, 16, 16, 3), (2,)]
+    """
+    import tensorflow as tf
+
+    operations = check_operations(operations)
+    draws.check_seed(seed)
+    crop, operations = _split(operations, image_size)
+    size = check_pair("size", crop.size) if crop else check_pair("image_size", image_size)
+    antialias = crop.antialias if crop else antialias
+    labels = _labels(files, label_mode)
+    steps = _steps(files, batch_size, drop_remainder)
+    if initial_epoch < 0 or (epochs is not None and epochs <= initial_epoch):
+        raise ValueError(f"`epochs` must be more than `initial_epoch`. Received: {epochs} and {initial_epoch}")
+    try_operations(operations, np.zeros((1, *size, 3), "uint8"), labels[:1])
+    if not training:
+        epochs, shuffle = initial_epoch + 1, False
+    with tf.device("cpu"):
+        paths, labels = tf.constant(files.paths), tf.constant(labels)
+
+    def samples(epoch):
+        order = tf.range(len(files))
+        if shuffle:
+            order = draws.permutation(seed, epoch, order)
+        missing = max(steps * batch_size - len(files), 0)  # batches are made behind the parallel reading
+        order = tf.concat([order, tf.fill([missing], -1)], 0)[: steps * batch_size]
+        return tf.data.Dataset.from_tensor_slices(order).map(lambda index: (epoch, index))
+
+    def part(epoch, index, height, width):
+        """Top, left, height and width of what is shown of an image."""
+        if crop and training:
+            with on_cpu():
+                choice = crop.draw(draws.Stream(seed, epoch, index[None]), (height, width, 3))
+            return tuple(choice[name][0, 0] for name in ("top", "left", "height", "width"))
+        if crop or crop_to_aspect_ratio:
+            choice = RandomResizedCrop(size).evaluation_choice((height, width, 3))
+            return tuple(choice[name] for name in ("top", "left", "height", "width"))
+        return 0, 0, height, width
+
+    def read(epoch, index):
+        def decode():
+            content = tf.io.read_file(paths[index])
+            return _decode(content, lambda height, width: part(epoch, index, height, width), size, antialias)
+
+        image = tf.cond(index < 0, lambda: tf.zeros((*size, 3), tf.uint8), decode)
+        return epoch, index, tf.ensure_shape(image, (*size, 3))
+
+    def change(epoch, index, images):
+        if steps * batch_size > len(files):
+            images, index = (tf.boolean_mask(each, index >= 0) for each in (images, index))
+        with on_cpu():
+            return transform(
+                operations, images, tf.gather(labels, index), index=index, seed=seed, epoch=epoch[0], training=training
+            )
+
+    data = tf.data.Dataset.range(initial_epoch, epochs or _ENDLESS, output_type=tf.int32).flat_map(samples)
+    data = data.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    data = data.batch(batch_size, drop_remainder=True)
+    data = data.map(change, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    cardinality = steps * (epochs - initial_epoch) if epochs else tf.data.INFINITE_CARDINALITY
+    data = data.apply(tf.data.experimental.assert_cardinality(cardinality))
+    data.steps_per_epoch = steps
+    return data
+
+
+@dataclasses.dataclass(frozen=True)
+class _Done(Operation):
+    """Stands for the crop that was made while decoding, so that those after it draw what they always draw."""
+
+    def apply(self, images, choice):
+        return images
+
+
+def _files(folder):
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+def _split(operations, image_size):
+    """The crop that decoding makes, or None; and the operations for what is decoded."""
+    if image_size is not None:
+        return None, operations
+    if not operations or not isinstance(operations[0], RandomResizedCrop):
+        raise ValueError("`image_size` must be given, unless the first operation is augment.RandomResizedCrop.")
+    return operations[0], [_Done(), *operations[1:]]
+
+
+def _steps(files, batch_size, drop_remainder):
+    if not isinstance(batch_size, int) or batch_size < 1 or (drop_remainder and batch_size > len(files)):
+        raise ValueError(f"`batch_size` must leave a batch of {len(files)} images. Received: {batch_size}")
+    return len(files) // batch_size if drop_remainder else -(-len(files) // batch_size)
+
+
+def _labels(files, label_mode):
+    if label_mode not in LABEL_MODES:
+        raise ValueError(f"`label_mode` must be one of {LABEL_MODES}. Received: {label_mode!r}")
+    if label_mode == "int":
+        return files.labels
+    return np.eye(len(files.class_names), dtype="float32")[files.labels]
+
+
+def _decode(content, part, size, antialias):
+    """A part of an image, scaled to `size`: uint8.
+
+    Args:
+        content: scalar string tensor. A file.
+        part: a function `(height, width) -> (top, left, height, width)`.
+        size: (height, width).
+        antialias: bool.
+    """
+    import tensorflow as tf
+
+    def jpeg():
+        shape = tf.io.extract_jpeg_shape(content)[:2]
+        corner, sides = window(shape)
+        fits = [tf.reduce_all(sides >= reduction * tf.constant(size)) for reduction in _REDUCTIONS]
+        branches = [lambda reduction=reduction: decode_at(reduction, shape, corner, sides) for reduction in _REDUCTIONS]
+        return tf.case(list(zip(fits, branches)), default=lambda: decode_at(1, shape, corner, sides))
+
+    def decode_at(reduction, shape, corner, sides):
+        """Decode all pixels of the smaller image that the part touches, if only with a fraction."""
+        first, end = corner // reduction, -(-(corner + sides) // reduction)
+        end = tf.minimum(end, -(-shape // reduction))
+        image = tf.raw_ops.DecodeAndCropJpeg(
+            contents=content, crop_window=tf.concat([first, end - first], 0), channels=3, ratio=reduction
+        )
+        return scale(image, corner / reduction - tf.cast(first, tf.float64), sides / reduction)
+
+    def other():
+        image = tf.io.decode_image(content, channels=3, expand_animations=False)
+        corner, sides = window(tf.shape(image)[:2])
+        image = tf.slice(image, tf.concat([corner, [0]], 0), tf.concat([sides, [3]], 0))
+        return scale(image, tf.zeros(2), sides)
+
+    def window(shape):
+        sides = [tf.cast(side, tf.int32) for side in part(shape[0], shape[1])]
+        return tf.stack(sides[:2]), tf.stack(sides[2:])
+
+    def scale(image, corner, sides):
+        factor = tf.constant(size, tf.float32) / tf.cast(sides, tf.float32)
+        image = tf.raw_ops.ScaleAndTranslate(
+            images=image[None],
+            size=size,
+            scale=factor,
+            translation=-tf.cast(corner, tf.float32) * factor,
+            kernel_type="triangle",
+            antialias=antialias,
+        )
+        return tf.saturate_cast(tf.round(image[0]), tf.uint8)
+
+    return tf.cond(tf.io.is_jpeg(content), jpeg, other)
+
+
+def _check_images(paths):
+    """Refuse files that cannot be decoded."""
+    import tensorflow as tf
+
+    def decodes(path):
+        content = tf.io.read_file(path)
+        return tf.cond(
+            tf.io.is_jpeg(content),
+            lambda: tf.size(tf.io.decode_jpeg(content, channels=3, ratio=8)),
+            lambda: tf.size(tf.io.decode_image(content, channels=3, expand_animations=False)),
+        )
+
+    damaged = []
+    with tf.device("cpu"):
+        for path in paths:
+            try:
+                decodes(path)
+            except tf.errors.OpError:
+                damaged.append(path)
+    if damaged:
+        shown = ", ".join(damaged[:_SHOWN]) + (f" and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else "")
+        raise ValueError(f"{shown}: damaged, or neither JPEG, PNG nor BMP. Delete or replace what is no image.")
