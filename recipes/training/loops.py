@@ -92,11 +92,16 @@ def _tensorflow(model, data):
     if jit and not together:
         train = tf.function(train, jit_compile=True, autograph=False)
 
-    def step(arrays, order, epoch, number, size):
+    @tf.function(autograph=False)
+    def load(arrays, order, epoch, number, size):
         index = tf.slice(order, [number * data.batch_size], [size])
-        return train(_load(data, arrays, index, epoch, tf.gather))
+        return _load(data, arrays, index, epoch, tf.gather)
 
-    step = tf.function(step, autograph=False)
+    @tf.function(autograph=False)
+    def step(arrays, order, epoch, number, size):
+        # Where a step makes variables, TensorFlow traces it twice, but not what it calls.
+        return train(load(arrays, order, epoch, number, size))
+
     outputs = {}
 
     def run(arrays, order, epoch, first, count, size):
