@@ -8,6 +8,7 @@ import augment
 from recipes import callbacks
 from recipes import schedules
 from recipes.cifar10_davidnet import train
+from recipes.training import loops
 from recipes.training import memory
 from recipes.training.memory import InMemoryData
 
@@ -193,16 +194,39 @@ def test_an_own_training_step_decides_what_is_logged():
 
 def test_steps_of_an_epoch_may_be_fewer_or_more_than_the_data_have():
     """The data are then a stream, as tf.data pipelines are."""
-
-    class Own(Recorder):
-        def on_epoch_end(self, epoch, logs=None):
-            pass
-
     model, other, data = some_model(), some_model(), some_data()
-    history = memory.fit(model, data, epochs=2, steps_per_epoch=4, callbacks=[Own()])
+    history = memory.fit(model, data, epochs=2, steps_per_epoch=4)
     stream = batches_of(data, 3)
     expected = other.fit(stream, epochs=2, steps_per_epoch=4, verbose=0)
     assert_same(model, history, other, expected)
+
+
+def test_choices_of_an_epoch_are_drawn_together_unless_samples_mix(monkeypatch):
+    """In chunks that leave a rest; and those that mix see their batch."""
+    monkeypatch.setattr(loops, "_CHUNK", 9)
+    mixing = [augment.OneOf([augment.Mixup(0.2), augment.CutMix(1.0)]), augment.Mixup(1.0, per="batch")]
+    operations = [
+        augment.RandomErasing(0.7),
+        augment.ColorJitter(0.2, 0.2),
+        *mixing,
+        augment.CenterCrop(4),
+        augment.Cutout(2),
+    ]
+    alone = [loops._draws_alone(operation, 0, (6, 6, 3)) for operation in operations]
+    assert alone == [True, True, False, False, True, True]
+    data, seen = some_data(operations), []
+
+    class Look(keras.Model):
+        def train_step(self, *arguments):
+            seen.append([keras.ops.convert_to_numpy(part) for part in arguments[-1]])
+            return ({}, *arguments[:-1]) if len(arguments) > 1 else {}
+
+    model = Look(inputs := keras.Input((4, 4, 3)), keras.layers.Dense(3)(inputs))
+    model.compile("sgd", "mse", run_eagerly=True)
+    memory.fit(model, data, epochs=2)
+    for (images, labels), expected in zip(seen, batches_of(data, 2), strict=True):
+        np.testing.assert_allclose(images, expected[0], atol=1e-2)
+        np.testing.assert_allclose(labels, expected[1], atol=1e-5)
 
 
 def test_a_second_fit_goes_on_without_compiling_again(monkeypatch):
