@@ -148,7 +148,7 @@ class Operation:
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in config.items()})
 
 
-def transform(operations, images, labels=None, boxes=None, *, index, seed=0, epoch=0, training=True):
+def transform(operations, images, labels=None, boxes=None, *, index, seed=0, epoch=0, training=True, choices=None):
     """Apply operations to a batch: the one way that every route takes.
 
     The result for a sample depends on (seed, epoch, its index, its pixels) only; where an
@@ -164,6 +164,8 @@ def transform(operations, images, labels=None, boxes=None, *, index, seed=0, epo
         seed: int. Defaults to 0.
         epoch: int or scalar tensor. Defaults to 0.
         training: bool. Outside training nothing is random. Defaults to True.
+        choices: list of what the operations drew for these samples already, or None for one that has
+            yet to draw. Defaults to None for all.
 
     Returns:
         `(images, labels)`, or `(images, labels, boxes)` where boxes were given.
@@ -189,7 +191,9 @@ def transform(operations, images, labels=None, boxes=None, *, index, seed=0, epo
             continue
         if labels is None and operation.changes_labels():
             raise ValueError(f"{operation} changes labels as well as images. Pass labels, too.")
-        choice = operation.draw(draws.Stream(seed, epoch, index, position), image_shape)
+        choice = choices[position] if choices else None
+        if choice is None:
+            choice = operation.draw(draws.Stream(seed, epoch, index, position), image_shape)
         images = operation.apply(images, choice)
         labels = None if labels is None else operation.apply_labels(labels, choice)
         boxes = None if boxes is None else operation.apply_boxes(boxes, choice, image_shape)

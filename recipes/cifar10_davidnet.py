@@ -23,6 +23,7 @@ from recipes.data.cifar10 import load_cifar10
 from recipes.data.digits import load_digits
 from recipes.optimizers import SGD
 from recipes.training.evaluation import flip_accuracy
+from recipes.training.memory import InMemoryData
 from recipes.training.recipe import Experiment
 from recipes.training.recipe import recipe
 
@@ -148,7 +149,7 @@ def train(
     erasing_high: float = 1.0,
     mixup: float = 0.0,
     augmenter: Literal["augment", "imgaug"] = "augment",
-    pipeline: Literal["auto", "tf.data", "numpy"] = "auto",
+    pipeline: Literal["auto", "tf.data", "numpy", "memory"] = "auto",
     test_time_flip: bool = False,
 ):
     """Train DavidNet on CIFAR-10.
@@ -187,8 +188,9 @@ def train(
         erasing_high: float. Erased pixels are uniform from 0 to this. Defaults to 1.
         mixup: float. Alpha of mixup, a weight for each image; 0 for none. Defaults to 0.
         augmenter: one of "augment", "imgaug": what pads, crops, flips, rotates, blurs. Defaults to "augment".
-        pipeline: one of "tf.data", "numpy", or "auto": tf.data on TensorFlow, as far as nothing of
-            imgaug is in it. Defaults to "auto".
+        pipeline: one of "tf.data", "numpy", "memory" (images on the device, the steps of an epoch in
+            one dispatch), or "auto": tf.data on TensorFlow, as far as nothing of imgaug is in it, and
+            else numpy. Defaults to "auto".
         test_time_flip: bool. Whether to measure, at the end, also the mean of the logits for each
             image and its mirror image. Defaults to False.
 
@@ -333,11 +335,11 @@ def _imgaug(pad_crop, flip, rotation, blur):
 
 def _batches(pipeline, augmenter):
     """What makes the batches: tf.data for our operations on TensorFlow, NumPy for everything else."""
-    if pipeline == "tf.data" and augmenter == "imgaug":
+    if pipeline in ("tf.data", "memory") and augmenter == "imgaug":
         raise ValueError('imgaug works on NumPy arrays: use pipeline="numpy" with augmenter="imgaug".')
     if pipeline == "auto":
         pipeline = "tf.data" if keras.backend.backend() == "tensorflow" and augmenter == "augment" else "numpy"
-    return augment.pipeline if pipeline == "tf.data" else augment.ArrayGenerator
+    return {"tf.data": augment.pipeline, "numpy": augment.ArrayGenerator, "memory": InMemoryData}[pipeline]
 
 
 def _samples(train_data, dataset, count=32):

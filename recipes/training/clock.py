@@ -10,7 +10,8 @@ import keras
 class Clock(keras.callbacks.Callback):
     """Seconds of a run, split into setup, compile, train and evaluate.
 
-    Setup is all that comes before `fit`. Compile is what the first step takes beyond a usual one.
+    Setup is all that comes before `fit`. Compile is what the first step, or dispatch of many, takes
+    beyond a usual one; of a single dispatch it is not known, and is 0.
     Evaluate is validation, compiling it included, and whatever `measure("evaluate")` encloses.
 
     Example:
@@ -21,6 +22,8 @@ class Clock(keras.callbacks.Callback):
     >>> sorted(clock.seconds)
     ['compile', 'evaluate', 'setup', 'train']
     """
+
+    by_dispatch = True
 
     def __init__(self):
         super().__init__()

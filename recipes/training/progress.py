@@ -6,7 +6,7 @@ import rich.progress
 
 
 class Progress(keras.callbacks.Callback):
-    """Show the progress of `fit`.
+    """Show the progress of `fit`, by steps or, where many are made at once, by dispatches.
 
     Args:
         epochs: int, or None for a range test, which has steps alone.
@@ -17,6 +17,8 @@ class Progress(keras.callbacks.Callback):
 
     >>> callbacks = [Progress(epochs=2, steps_per_epoch=10)]
     """
+
+    by_dispatch = True
 
     def __init__(self, epochs, steps_per_epoch, quiet=False):
         super().__init__()
@@ -42,12 +44,14 @@ class Progress(keras.callbacks.Callback):
             self.bar.start()
 
     def on_epoch_begin(self, epoch, logs=None):
+        self.done = 0
         if self.bar:
             self.bar.update(self.task, description=self._title(epoch))
 
     def on_train_batch_end(self, batch, logs=None):
         if self.bar:
-            self.bar.advance(self.task)
+            self.bar.advance(self.task, batch + 1 - self.done)
+            self.done = batch + 1
 
     def on_epoch_end(self, epoch, logs=None):
         if self.epochs:

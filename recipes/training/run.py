@@ -12,6 +12,7 @@ from recipes.callbacks import LearningRateLogger
 from recipes.finder import LRFinder
 from recipes.reporting import plots
 from recipes.reporting.records import Record
+from recipes.training import memory
 from recipes.training import session
 from recipes.training.clock import Clock
 from recipes.training.progress import Progress
@@ -83,11 +84,12 @@ class Run:
 
         Args:
             model: a compiled `keras.Model`.
-            data: `tf.data.Dataset` or `keras.utils.PyDataset` of training batches.
+            data: `tf.data.Dataset` or `keras.utils.PyDataset` of training batches; or
+                `recipes.training.memory.InMemoryData`, which many steps at a time are trained on.
             epochs: int.
             steps_per_epoch: int.
             callbacks: further callbacks. Defaults to none.
-            **arguments: of `keras.Model.fit`.
+            **arguments: of `keras.Model.fit`; for data in memory, of `recipes.training.memory.fit`.
 
         Returns:
             The `keras.callbacks.History`.
@@ -99,6 +101,10 @@ class Run:
             keras.callbacks.CSVLogger(str(self.folder / "history.csv")),
             Progress(epochs, steps_per_epoch, self.quiet),
         ]
+        if isinstance(data, memory.InMemoryData):
+            arguments.pop("shuffle", None)  # they have an order of their own
+            arguments |= {"steps_per_epoch": steps_per_epoch, "callbacks": [*self._callbacks, *callbacks]}
+            return memory.fit(model, data, epochs=epochs, **arguments)
         return model.fit(
             data,
             epochs=epochs,
