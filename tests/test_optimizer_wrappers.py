@@ -247,6 +247,17 @@ def test_compiled_training_equals_single_steps(backend):
     np.testing.assert_allclose(model.get_weights()[0], to_numpy(variable), atol=1e-4)
 
 
+def test_variables_of_the_optimizer_are_those_of_its_parts():
+    model = network()
+    optimizer = recipe_optimizer()
+    optimizer.build(model.trainable_variables)
+    variables = {id(variable) for variable in optimizer.variables}
+    # Five weights with a velocity and a slow weight each, a learning rate that is a variable, three
+    # momentums, and the counts of three optimizers and two wrappers.
+    assert len(variables) == len(optimizer.variables) == 5 + 5 + 1 + 3 + 5
+    assert not variables & {id(variable) for variable in model.variables}
+
+
 def test_steps_that_overflow_change_no_slow_weight(mixed_float16):
     model = compiled(recipe_optimizer())
     before = fit(model, last=3)

@@ -81,7 +81,7 @@ class Lookahead(Wrapper):
         super().finalize_variable_values(var_list)
         if self.finalize and int(keras.ops.convert_to_numpy(self.iterations)):
             for variable, slow in zip(self._trainable_variables, self.slow):
-                variable.assign(slow)
+                variable.assign(keras.ops.copy(slow))  # JAX would share the array, and cannot donate it twice
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

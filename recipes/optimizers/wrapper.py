@@ -32,8 +32,8 @@ class Wrapper(keras.optimizers.Optimizer):
 
     def build(self, variables):
         if not self.built:
-            self._trainable_variables = list(variables)
-            self.built = True
+            # Not by assignment, by which Keras would make them variables of the optimizer.
+            vars(self).update(_trainable_variables=list(variables), built=True)
 
     @property
     def main(self):
