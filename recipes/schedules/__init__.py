@@ -16,9 +16,11 @@ from recipes.schedules.composition import warmup
 from recipes.schedules.cyclic import CyclicLR
 from recipes.schedules.cyclic import cyclic_lr
 from recipes.schedules.knots import PiecewiseLinear
+from recipes.schedules.knots import PowerRamp
 from recipes.schedules.knots import Ramp
 from recipes.schedules.knots import StepDecay
 from recipes.schedules.knots import piecewise_linear
+from recipes.schedules.knots import power_ramp
 from recipes.schedules.knots import ramp
 from recipes.schedules.knots import step_decay
 from recipes.schedules.superconvergence import OneCycle
@@ -32,6 +34,7 @@ __all__ = [
     "OneCycleMomentum",
     "PerUpdate",
     "PiecewiseLinear",
+    "PowerRamp",
     "Ramp",
     "StepDecay",
     "Warmup",
@@ -40,6 +43,7 @@ __all__ = [
     "one_cycle_momentum",
     "per_update",
     "piecewise_linear",
+    "power_ramp",
     "ramp",
     "step_decay",
     "warmup",

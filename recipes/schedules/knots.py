@@ -113,6 +113,35 @@ def ramp(step, min_lr, max_lr, steps, spacing="log"):
     return result(min_lr * xp.exp(math.log(max_lr / min_lr) * progress))
 
 
+def power_ramp(step, final_value, total_steps, power=1.0):
+    """A value that rises from 0 as a power of the step: the decay of airbench's slow weights.
+
+    Args:
+        step: number or tensor. Steps made so far.
+        final_value: float. The value at the end and after it.
+        total_steps: int. The step of the end.
+        power: float. 1 is a straight line; the higher, the later it rises. Defaults to 1.
+
+    Returns:
+        The value: float for a number, tensor for a tensor.
+
+    Raises:
+        ValueError: for a `total_steps` or `power` that is not positive.
+
+    Example:
+
+    >>> [round(power_ramp(step, 0.8, total_steps=100, power=3), 3) for step in (0, 50, 100, 120)]
+    [0.0, 0.1, 0.8, 0.8]
+
+    Reference:
+        https://github.com/KellerJordan/cifar10-airbench
+    """
+    check_positive("total_steps", total_steps)
+    check_positive("power", power)
+    xp, step = arithmetic(step)
+    return result(final_value * xp.minimum(step / total_steps, 1.0) ** power)
+
+
 @keras.saving.register_keras_serializable(package="recipes")
 class PiecewiseLinear(Schedule):
     """`piecewise_linear` as a Keras schedule, exact with several steps per execution.
@@ -184,3 +213,27 @@ class Ramp(Schedule):
 
     def __init__(self, min_lr, max_lr, steps, spacing="log"):
         super().__init__(min_lr=min_lr, max_lr=max_lr, steps=steps, spacing=spacing)
+
+
+@keras.saving.register_keras_serializable(package="recipes")
+class PowerRamp(Schedule):
+    """`power_ramp` as a Keras schedule, exact with several steps per execution.
+
+    Args:
+        final_value: float. The value at the end and after it.
+        total_steps: int. The step of the end.
+        power: float. Defaults to 1.
+
+    Raises:
+        ValueError: as `power_ramp`.
+
+    Example:
+
+    >>> PowerRamp(0.8, total_steps=100, power=3)(50)
+    0.1
+    """
+
+    function = staticmethod(power_ramp)
+
+    def __init__(self, final_value, total_steps, power=1.0):
+        super().__init__(final_value=final_value, total_steps=total_steps, power=power)

@@ -1,82 +1,21 @@
-"""Optimizers whose momentum can follow a schedule, in the form that the published recipes have.
-
-Keras reads momentum once, when it compiles the step: what is assigned later does nothing. Here it
-is a variable, or a schedule that is evaluated inside the compiled step from the count of updates,
-so that it also holds under `LossScaleOptimizer` and with several steps per execution.
-"""
+"""SGD and Adam whose momentum can follow a schedule."""
 
 import keras
 
-from recipes import schedules
-
-
-class _Scheduled:
-    """A number of an optimizer: a variable, or a schedule of the updates made."""
-
-    def __set_name__(self, owner, name):
-        self.name = name
-
-    def __get__(self, optimizer, owner=None):
-        if optimizer is None:
-            return self
-        value = getattr(optimizer, f"_{self.name}")
-        return value(keras.ops.cast(optimizer.iterations, "float32")) if callable(value) else value
-
-    def __set__(self, optimizer, value):
-        current = getattr(optimizer, f"_{self.name}", None)
-        if callable(current):
-            raise ValueError(
-                f"`{self.name}` follows a schedule, so it cannot be set. Give the optimizer a number, or keep the "
-                f"schedule. Received: {self.name}={value!r}"
-            )
-        if current is not None:
-            current.assign(value)
-            return
-        _check_fraction(self.name, value(0) if callable(value) else value)
-        if not callable(value):
-            initializer = keras.initializers.Constant(float(value))
-            value = optimizer.add_variable((), initializer, aggregation="only_first_replica", name=self.name)
-        setattr(optimizer, f"_{self.name}", value)
-
-    def config(self, optimizer):
-        value = getattr(optimizer, f"_{self.name}")
-        if callable(value):
-            return keras.saving.serialize_keras_object(value)
-        return float(keras.ops.convert_to_numpy(value))
-
-
-class _PerUpdate:
-    """What our optimizers share: they count updates, where Keras gives schedules micro-steps."""
-
-    def __init__(self, learning_rate, gradient_accumulation_steps=None, **arguments):
-        rate = _of_updates(learning_rate, gradient_accumulation_steps)
-        super().__init__(learning_rate=rate, gradient_accumulation_steps=gradient_accumulation_steps, **arguments)
-
-    @property
-    def learning_rate(self):
-        return super().learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value):
-        rate = _of_updates(value, self.gradient_accumulation_steps)
-        keras.optimizers.Optimizer.learning_rate.fset(self, rate)
-
-    def get_config(self):
-        return {**super().get_config(), self.cycled: getattr(type(self), self.cycled).config(self)}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        if isinstance(config[cls.cycled], dict):
-            value = keras.saving.deserialize_keras_object(config[cls.cycled], custom_objects)
-            config = {**config, cls.cycled: value}
-        return super().from_config(config, custom_objects)
+from recipes.optimizers.scheduled import CountsUpdates
+from recipes.optimizers.scheduled import Scheduled
+from recipes.optimizers.scheduled import check_fraction
+from recipes.optimizers.wrapper import Wrapper
 
 
 @keras.saving.register_keras_serializable(package="recipes")
-class SGD(_PerUpdate, keras.optimizers.Optimizer):
+class SGD(CountsUpdates, keras.optimizers.Optimizer):
     """SGD with a momentum that can be scheduled and set, and an L2 penalty in the gradient.
 
-    The rule is Keras's: the learning rate goes into the velocity. At a constant rate it is torch's.
+    There are two forms of momentum, equal at a constant learning rate. In that of Keras, cifar10-fast
+    and the paper the learning rate goes into the velocity; in that of torch and airbench the velocity
+    is made of gradients, and the rate of a step applies to all of it, so a falling rate acts faster.
+
     Keras's `weight_decay` is decoupled: it shrinks the weights beside the momentum. The published
     recipes of this field couple it, as torch does; and they decay every trainable weight, those of
     batch normalisation included: that is `l2`.
@@ -88,6 +27,7 @@ class SGD(_PerUpdate, keras.optimizers.Optimizer):
             or another function of the updates made, written with `keras.ops`. Defaults to 0.
         nesterov: bool. Defaults to False.
         l2: float. `l2 * weight` is added to each gradient. Defaults to 0.
+        learning_rate_in_velocity: bool. Whether in the form of Keras; else of torch. Defaults to True.
         **kwargs: of `keras.optimizers.Optimizer`.
 
     Raises:
@@ -95,6 +35,7 @@ class SGD(_PerUpdate, keras.optimizers.Optimizer):
 
     Example:
 
+    >>> from recipes import schedules
     >>> cycle = schedules.OneCycleMomentum(total_steps=100)
     >>> optimizer = SGD(schedules.OneCycle(0.4, total_steps=100), momentum=cycle, nesterov=True)
     >>> round(float(optimizer.momentum), 3)
@@ -104,14 +45,23 @@ class SGD(_PerUpdate, keras.optimizers.Optimizer):
         https://arxiv.org/abs/1711.05101 on the two forms of decay.
     """
 
-    momentum = _Scheduled()
+    momentum = Scheduled()
     cycled = "momentum"
 
-    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, l2=0.0, **kwargs):
+    def __init__(
+        self,
+        learning_rate=0.01,
+        momentum=0.0,
+        nesterov=False,
+        l2=0.0,
+        learning_rate_in_velocity=True,
+        **kwargs,
+    ):
         super().__init__(learning_rate, **kwargs)
         self.momentum = momentum
         self.nesterov = nesterov
         self.l2 = l2
+        self.learning_rate_in_velocity = learning_rate_in_velocity
         self.has_momentum = callable(momentum) or momentum != 0
 
     def build(self, variables):
@@ -126,22 +76,25 @@ class SGD(_PerUpdate, keras.optimizers.Optimizer):
         gradient = ops.cast(gradient, variable.dtype)
         if self.l2:
             gradient = ops.add(gradient, ops.multiply(ops.convert_to_tensor(variable), self.l2))
-        step = ops.multiply(gradient, ops.cast(learning_rate, variable.dtype))
+        rate = ops.cast(learning_rate, variable.dtype)
         if not self.has_momentum:
-            self.assign_sub(variable, step)
+            self.assign_sub(variable, ops.multiply(gradient, rate))
             return
+        step = ops.multiply(gradient, rate) if self.learning_rate_in_velocity else gradient
         momentum = ops.cast(self.momentum, variable.dtype)
         velocity = self.momentums[self._get_variable_index(variable)]
         changed = ops.subtract(ops.multiply(velocity, momentum), step)
         self.assign(velocity, changed)
-        self.assign_add(variable, ops.subtract(ops.multiply(changed, momentum), step) if self.nesterov else changed)
+        move = ops.subtract(ops.multiply(changed, momentum), step) if self.nesterov else changed
+        self.assign_add(variable, move if self.learning_rate_in_velocity else ops.multiply(move, rate))
 
     def get_config(self):
-        return {**super().get_config(), "nesterov": self.nesterov, "l2": self.l2}
+        own = {name: getattr(self, name) for name in ("nesterov", "l2", "learning_rate_in_velocity")}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="recipes")
-class Adam(_PerUpdate, keras.optimizers.Adam):
+class Adam(CountsUpdates, keras.optimizers.Adam):
     """Adam whose beta_1 can be scheduled and set; with `weight_decay`, AdamW.
 
     One-cycle and cyclical policies call beta_1 the momentum. The correction of the bias is
@@ -159,6 +112,7 @@ class Adam(_PerUpdate, keras.optimizers.Adam):
 
     Example:
 
+    >>> from recipes import schedules
     >>> optimizer = Adam(1e-3, beta_1=schedules.OneCycleMomentum(total_steps=100), weight_decay=0.01)
     >>> round(float(optimizer.beta_1), 3)
     0.95
@@ -167,7 +121,7 @@ class Adam(_PerUpdate, keras.optimizers.Adam):
         https://arxiv.org/abs/1412.6980, https://arxiv.org/abs/1711.05101
     """
 
-    beta_1 = _Scheduled()
+    beta_1 = Scheduled()
     cycled = "beta_1"
 
     def __init__(self, learning_rate=0.001, beta_1=0.9, **kwargs):
@@ -178,7 +132,8 @@ def set_momentum(optimizer, value):
     """Set the momentum (of Adam: beta_1) while an optimizer trains.
 
     Args:
-        optimizer: one of this module, or a `keras.optimizers.LossScaleOptimizer` around it.
+        optimizer: one of this package; around it may stand `LossScaleOptimizer`, `Lookahead` and
+            `Grouped`, of which it is the default whose momentum is set.
         value: float in [0, 1].
 
     Raises:
@@ -192,6 +147,8 @@ def set_momentum(optimizer, value):
     0.85
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
+    while isinstance(inner, Wrapper):
+        inner = inner.main
     name = getattr(inner, "cycled", None)
     if name is None:
         raise ValueError(
@@ -200,22 +157,5 @@ def set_momentum(optimizer, value):
         )
     if not getattr(inner, "has_momentum", True):
         raise ValueError("The optimizer was made without momentum. Give it one, such as SGD(momentum=0.9).")
-    _check_fraction(name, value)
+    check_fraction(name, value)
     setattr(inner, name, value)
-
-
-def _of_updates(learning_rate, steps):
-    if steps and isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
-        return schedules.per_update(learning_rate, steps)
-    return learning_rate
-
-
-def _check_fraction(name, value):
-    try:
-        fits = 0 <= float(value) <= 1
-    except (TypeError, ValueError):
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"`{name}` must be a number from 0 to 1, or a schedule of such numbers. Received: {name}={value!r}"
-        )
