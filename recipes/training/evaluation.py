@@ -2,39 +2,82 @@
 
 import numpy as np
 
-LEVELS = (0, 1, 2)
+# The weight of each view, by how many there are: airbench's levels 0, 1 and 2 of test-time augmentation.
+WEIGHTS = {1: (1.0,), 2: (0.5, 0.5), 6: (0.25, 0.25, 0.125, 0.125, 0.125, 0.125)}
 
 
-def predict_views(model, images, level=2, batch_size=500):
-    """Average what a model gives for several views of each image: test-time augmentation.
+def predict_views(model, images, views=6, batch_size=500):
+    """What a model gives for several views of each image.
 
     Args:
         model: a `keras.Model` from images to logits.
         images: array `(samples, height, width, channels)`.
-        level: one of 0, the image alone; 1, the image and its mirror image; 2, with half of the
-            weight, these two, and with a quarter each, the same of the image one pixel further down and
-            to the right, and further up and to the left, reflected at the edges. Defaults to 2.
+        views: one of 1, the image alone; 2, it and its mirror image; 6, these two, the same of the
+            image one pixel further down and to the right, and further up and to the left, reflected
+            at the edges. Defaults to 6.
         batch_size: int. Defaults to 500.
 
     Returns:
-        float array `(samples, classes)`.
+        float array `(views, samples, classes)`.
 
     Raises:
-        ValueError: for an unknown level.
+        ValueError: for another number of views.
 
     Example:
 
     >>> import keras
     >>> model = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten()])
-    >>> predict_views(model, np.array([[[[1.0], [2.0]], [[3.0], [6.0]]]]), level=1)
-    array([[1.5, 1.5, 4.5, 4.5]], dtype=float32)
+    >>> predict_views(model, np.array([[[[1.0], [2.0]], [[3.0], [6.0]]]]), views=2)
+    array([[[1., 2., 3., 6.]],
+    <BLANKLINE>
+           [[2., 1., 6., 3.]]], dtype=float32)
 
     Reference:
         https://github.com/KellerJordan/cifar10-airbench
     """
-    if level not in LEVELS or isinstance(level, bool):
-        raise ValueError(f"`level` must be one of {LEVELS}. Received: level={level!r}")
-    return sum(weight * model.predict(view, batch_size=batch_size, verbose=0) for weight, view in _views(images, level))
+    if views not in WEIGHTS or isinstance(views, bool):
+        raise ValueError(f"`views` must be one of {tuple(WEIGHTS)}. Received: views={views!r}")
+    places = [images]
+    if views == 6:
+        padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+        places += [padded[:, :-2, :-2], padded[:, 2:, 2:]]
+    shown = (each for place in places for each in (place, place[:, :, ::-1])[:views])
+    return np.stack([model.predict(view, batch_size=batch_size, verbose=0) for view in shown])
+
+
+def mean_of_views(logits):
+    """The mean over the views of `predict_views`, in which the image as it is counts most.
+
+    Args:
+        logits: float array `(views, samples, classes)`.
+
+    Returns:
+        float array `(samples, classes)`.
+
+    Example:
+
+    >>> mean_of_views(np.array([[[1.0, 2.0]], [[3.0, 2.0]]]))
+    array([[2., 2.]])
+    """
+    return np.tensordot(np.array(WEIGHTS[len(logits)], logits.dtype), logits, axes=1)
+
+
+def accuracy(logits, labels):
+    """The fraction of samples whose highest logit is that of their class.
+
+    Args:
+        logits: float array `(samples, classes)`.
+        labels: int array `(samples,)`.
+
+    Returns:
+        float in [0, 1].
+
+    Example:
+
+    >>> accuracy(np.array([[1.0, 2.0], [3.0, 2.0]]), np.array([1, 1]))
+    0.5
+    """
+    return float(np.mean(logits.argmax(-1) == labels))
 
 
 def flip_accuracy(model, images, labels, batch_size=500):
@@ -58,16 +101,4 @@ def flip_accuracy(model, images, labels, batch_size=500):
     >>> flip_accuracy(model, images, np.array([1, 0]))
     0.5
     """
-    logits = predict_views(model, images, level=1, batch_size=batch_size)
-    return float(np.mean(logits.argmax(-1) == labels))
-
-
-def _views(images, level):
-    """Pairs of weight and view; the weights add up to 1."""
-    places = [(1.0, images)]
-    if level == 2:
-        padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-        places = [(0.5, images), (0.25, padded[:, :-2, :-2]), (0.25, padded[:, 2:, 2:])]
-    if level == 0:
-        return places
-    return [(weight / 2, each) for weight, view in places for each in (view, view[:, :, ::-1])]
+    return accuracy(mean_of_views(predict_views(model, images, 2, batch_size)), labels)

@@ -39,11 +39,10 @@ def make_loop(model, data, operations):
     True
     """
     backend = keras.backend.backend()
-    arrays = [None if each is None else keras.ops.convert_to_tensor(each) for each in data.arrays]
     if backend == "torch" or model.run_eagerly or (backend == "jax" and not model.jit_compile):
-        draw, steps = _plain(model, data)
+        draw, steps = _plain(model, data, operations)
     else:
-        draw, steps = {"tensorflow": _tensorflow, "jax": _jax}[backend](model, data)
+        draw, steps = {"tensorflow": _tensorflow, "jax": _jax}[backend](model, data, operations)
     known = {}
 
     def loop(state, epoch, first, count, size):
@@ -51,7 +50,7 @@ def make_loop(model, data, operations):
             known.clear()
             order = data.order(epoch)
             known[epoch] = keras.ops.convert_to_tensor(order), _draw_epoch(draw, order, epoch)
-        return steps(state, arrays, *known[epoch], epoch, first, count, size)
+        return steps(state, data.on_device, *known[epoch], epoch, first, count, size)
 
     return loop
 
@@ -70,10 +69,10 @@ def _draw_epoch(draw, order, epoch):
     return keras.tree.map_structure(lambda *parts: keras.ops.concatenate(parts)[: len(order)], *choices)
 
 
-def _draw(data, index, epoch):
+def _draw(data, operations, index, epoch):
     """What the operations draw for samples; nothing for those that look at the whole batch."""
     image_shape, choices = tuple(data.images.shape[1:]), {}
-    for position, operation in enumerate(data.operations):
+    for position, operation in enumerate(operations):
         if _draws_alone(operation, position, image_shape):
             choices[position] = operation.draw(draws.Stream(data.seed, epoch, index, position), image_shape)
         image_shape = operation.output_shape(image_shape)
@@ -92,16 +91,16 @@ def _draws_alone(operation, position, image_shape, samples=8):
     return all(one.shape == other.shape and np.allclose(one, other) for one, other in zip(together, parts))
 
 
-def _load(data, arrays, order, choices, epoch, part, take):
+def _load(data, operations, arrays, order, choices, epoch, part, take):
     """The batch whose part of an epoch `part` cuts out, augmented."""
     index = part(order)
     batch = [None if each is None else take(each, index) for each in arrays]
     choices = keras.tree.map_structure(part, choices)
-    choices = [choices.get(position) for position in range(len(data.operations))]
-    return as_batch(*transform(data.operations, *batch, index=index, seed=data.seed, epoch=epoch, choices=choices))
+    choices = [choices.get(position) for position in range(len(operations))]
+    return as_batch(*transform(operations, *batch, index=index, seed=data.seed, epoch=epoch, choices=choices))
 
 
-def _plain(model, data):
+def _plain(model, data, operations):
     """A loop in Python: on torch, and where nothing is to be compiled."""
     on_jax = keras.backend.backend() == "jax"
     train = _torch_step(model) if keras.backend.backend() == "torch" else model.train_step
@@ -110,14 +109,14 @@ def _plain(model, data):
     def steps(state, arrays, order, choices, epoch, first, count, size):
         for start in range(first * data.batch_size, (first + count) * data.batch_size, data.batch_size):
             part = operator.itemgetter(slice(start, start + size))
-            batch = _load(data, arrays, order, choices, epoch, part, take)
+            batch = _load(data, operations, arrays, order, choices, epoch, part, take)
             if on_jax:
                 logs, state = train(state, batch)
             else:
                 logs = train(batch)
         return logs, state
 
-    return functools.partial(_draw, data), steps
+    return functools.partial(_draw, data, operations), steps
 
 
 def _torch_step(model):
@@ -128,7 +127,7 @@ def _torch_step(model):
     return lambda batch: function([batch])
 
 
-def _tensorflow(model, data):
+def _tensorflow(model, data, operations):
     """A `tf.while_loop` in one graph. Arrays are arguments: as constants they would be part of the graph.
 
     With XLA the whole loop is compiled, unless our operations are made of what it cannot compile.
@@ -136,7 +135,7 @@ def _tensorflow(model, data):
     import tensorflow as tf
 
     jit = bool(model.jit_compile)
-    together = jit and not (data.operations and numbers_may_vary(tf.zeros(())))
+    together = jit and not (operations and numbers_may_vary(tf.zeros(())))
     train = model.train_step
     if jit and not together:
         train = tf.function(train, jit_compile=True, autograph=False)
@@ -147,7 +146,7 @@ def _tensorflow(model, data):
             rest = array.shape[1:]
             return tf.slice(array, [number * data.batch_size, *[0] * len(rest)], [size, *rest])
 
-        return _load(data, arrays, order, choices, epoch, part, tf.gather)
+        return _load(data, operations, arrays, order, choices, epoch, part, tf.gather)
 
     @tf.function(autograph=False)
     def step(*where):
@@ -172,11 +171,11 @@ def _tensorflow(model, data):
             outputs[size] = traced.structured_outputs
         return run(arrays, order, choices, epoch, first, count, size), state
 
-    draw = tf.function(functools.partial(_draw, data), autograph=False)
+    draw = tf.function(functools.partial(_draw, data, operations), autograph=False)
     return lambda index, epoch: draw(index, tf.constant(epoch, tf.int32)), steps
 
 
-def _jax(model, data):
+def _jax(model, data, operations):
     """A `jax.lax.fori_loop` that is given the state and returns it in the same memory."""
     import jax
 
@@ -187,7 +186,7 @@ def _jax(model, data):
         def part(array):
             return jax.lax.dynamic_slice_in_dim(array, number * data.batch_size, size)
 
-        logs, changed = model.train_step(state, _load(data, arrays, order, choices, epoch, part, take))
+        logs, changed = model.train_step(state, _load(data, operations, arrays, order, choices, epoch, part, take))
         return logs, jax.tree.unflatten(jax.tree.structure(state), jax.tree.leaves(changed))
 
     @functools.partial(jax.jit, static_argnames="size", donate_argnames="state")
@@ -200,4 +199,4 @@ def _jax(model, data):
         logs = jax.tree.map(lambda log: jax.numpy.zeros(log.shape, log.dtype), shapes)
         return jax.lax.fori_loop(first, first + count, body, (logs, state))
 
-    return jax.jit(functools.partial(_draw, data)), steps
+    return jax.jit(functools.partial(_draw, data, operations)), steps

@@ -7,6 +7,7 @@ of `fit`, since it is Keras's `fit` that runs, with another training function.
 """
 
 import contextlib
+import functools
 
 import keras
 
@@ -64,10 +65,11 @@ class InMemoryData(ArrayGenerator):
         super().__init__(images, labels, self.operations_of(0), boxes=boxes, **settings)
         self._made_of, self._loops = None, []
 
-    @property
-    def arrays(self):
-        """tuple of images, labels and boxes, or None for those that are not there."""
-        return self.images, self.labels, self.boxes
+    @functools.cached_property
+    def on_device(self):
+        """list of images, labels and boxes as tensors; None for those that are not there."""
+        arrays = (self.images, self.labels, self.boxes)
+        return [None if each is None else keras.ops.convert_to_tensor(each) for each in arrays]
 
     def operations_of(self, epoch):
         """The operations of an epoch.

@@ -134,11 +134,11 @@ class Run:
         record.data = dataset.describe()
         record.epochs = len(history.epoch)
         final = {name: float(values[-1]) for name, values in record.history.items()}
-        best = max(range(record.epochs), key=record.history["val_accuracy"].__getitem__)
-        record.metrics = {
-            "final": {**final, **(metrics or {})},
-            "best": {"epoch": best + 1, "val_accuracy": float(record.history["val_accuracy"][best])},
-        }
+        record.metrics = {"final": {**final, **(metrics or {})}}
+        if "val_accuracy" in record.history:
+            best = max(range(record.epochs), key=record.history["val_accuracy"].__getitem__)
+            value = float(record.history["val_accuracy"][best])
+            record.metrics["best"] = {"epoch": best + 1, "val_accuracy": value}
         model.save(self.folder / "model.keras")
         plots.save(plots.plot_history(record.history), self.folder / "curves.png")
         plots.save(plots.plot_learning_rate(learning_rates, record.epochs), self.folder / "learning_rate.png")
