@@ -75,6 +75,28 @@ def test_history_and_weights_are_those_of_fit(drop_remainder):
     assert int(model.optimizer.iterations) == 3 * len(data)
 
 
+def test_operations_may_follow_the_epoch():
+    """Small images first, as two trainings one after the other: a model for images of any size."""
+
+    def model():
+        keras.utils.set_random_seed(3)
+        layers = [keras.Input((None, None, 3)), keras.layers.Conv2D(3, 3), keras.layers.GlobalAveragePooling2D()]
+        made = keras.Sequential(layers)
+        made.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=keras.backend.backend() == "jax")
+        return made
+
+    normalize = augment.Normalize((127.0,) * 3, (64.0,) * 3)
+    stages = [[augment.HorizontalFlip(), normalize, augment.Resize(4)], [augment.HorizontalFlip(), normalize]]
+    at_once, in_parts = model(), model()
+    data = some_data(lambda epoch: stages[epoch // 2])
+    history = memory.fit(at_once, data, epochs=4).history["loss"]
+    expected = memory.fit(in_parts, some_data(stages[0]), epochs=2).history["loss"]
+    expected += memory.fit(in_parts, some_data(stages[1]), epochs=4, initial_epoch=2).history["loss"]
+    assert history == expected
+    assert data.load(1, np.arange(2))[0].shape == (2, 4, 4, 3)
+    assert data.load(2, np.arange(2))[0].shape == (2, 6, 6, 3)
+
+
 def test_the_number_of_steps_in_a_dispatch_changes_nothing():
     """Bit for bit; and so do two runs of one seed."""
     runs = []

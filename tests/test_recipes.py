@@ -20,6 +20,7 @@ from recipes.reporting.records import read_record
 from recipes.reporting.records import results
 from recipes.training import session
 from recipes.training.evaluation import flip_accuracy
+from recipes.training.evaluation import mean_of_views
 from recipes.training.evaluation import predict_views
 from recipes.training.recipe import resolve
 
@@ -231,8 +232,8 @@ def test_flip_accuracy_averages_two_views():
     assert flip_accuracy(model, images, np.zeros(4, int)) == 0.0
 
 
-@pytest.mark.parametrize("level", [0, 1, 2])
-def test_views_are_those_of_airbench(level):
+@pytest.mark.parametrize("number", [1, 2, 6])
+def test_views_are_those_of_airbench(number):
     """By a model whose one logit is a weighted sum of the pixels, squared; against torch's padding."""
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
@@ -249,14 +250,17 @@ def test_views_are_those_of_airbench(level):
     views = torch.tensor(images.transpose(0, 3, 1, 2))
     padded = torch.nn.functional.pad(views, (1, 1, 1, 1), "reflect")
     moved = torch.stack([mirrored(padded[..., :6, :7]), mirrored(padded[..., 2:8, 2:9])]).mean(0)
-    expected = (logits(views), mirrored(views), 0.5 * mirrored(views) + 0.5 * moved)[level]
-    np.testing.assert_allclose(predict_views(model, images, level, batch_size=2), expected, rtol=1e-4)
+    expected = {1: logits(views), 2: mirrored(views), 6: 0.5 * mirrored(views) + 0.5 * moved}[number]
+    shown = predict_views(model, images, number, batch_size=2)
+    assert shown.shape == (number, 5, 1)
+    np.testing.assert_allclose(shown[0], logits(views), rtol=1e-4)
+    np.testing.assert_allclose(mean_of_views(shown), expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("level", [3, -1, True, "flip"])
-def test_unknown_levels_of_views_are_refused(level):
-    with pytest.raises(ValueError, match=f"`level`.*{level}"):
-        predict_views(None, np.zeros((1, 2, 2, 1)), level)
+@pytest.mark.parametrize("number", [3, -1, True, "flip"])
+def test_unknown_numbers_of_views_are_refused(number):
+    with pytest.raises(ValueError, match=f"`views`.*{number}"):
+        predict_views(None, np.zeros((1, 2, 2, 1)), number)
 
 
 def test_results_are_sound_records_of_known_experiments():
