@@ -50,7 +50,7 @@ def test_pixels_are_those_of_pillow(directory, size):
     assert labels.tolist() == files.labels.tolist()
     for path, image in zip(files.paths, images):
         difference = np.abs(image - pil(path, size))
-        assert difference.mean() < 4, path  # an eighth is made of means of 8x8, and differs most
+        assert difference.mean() < (4 if size == (8, 8) else 2.5), path  # an eighth is made of means, and differs most
         if not path.endswith(("jpg", "jpeg")):
             assert difference.max() <= 2, path
 

@@ -1,5 +1,6 @@
 """Image files in one folder for each class, read as they are needed."""
 
+import concurrent.futures
 import dataclasses
 import pathlib
 
@@ -230,6 +231,8 @@ def _split(operations, image_size):
 
 
 def _steps(files, batch_size, drop_remainder):
+    if not len(files):
+        raise ValueError("`files` must hold images. Received: none")
     if not isinstance(batch_size, int) or batch_size < 1 or (drop_remainder and batch_size > len(files)):
         raise ValueError(f"`batch_size` must leave a batch of {len(files)} images. Received: {batch_size}")
     return len(files) // batch_size if drop_remainder else -(-len(files) // batch_size)
@@ -299,21 +302,20 @@ def _check_images(paths):
     """Refuse files that cannot be decoded."""
     import tensorflow as tf
 
-    def decodes(path):
-        content = tf.io.read_file(path)
-        return tf.cond(
-            tf.io.is_jpeg(content),
-            lambda: tf.size(tf.io.decode_jpeg(content, channels=3, ratio=8)),
-            lambda: tf.size(tf.io.decode_image(content, channels=3, expand_animations=False)),
-        )
+    def is_damaged(path):
+        try:
+            with tf.device("cpu"):
+                content = tf.io.read_file(path)
+                if tf.io.is_jpeg(content):
+                    tf.io.decode_jpeg(content, channels=3, ratio=8)
+                else:
+                    tf.io.decode_image(content, channels=3, expand_animations=False)
+        except tf.errors.OpError:
+            return True
+        return False
 
-    damaged = []
-    with tf.device("cpu"):
-        for path in paths:
-            try:
-                decodes(path)
-            except tf.errors.OpError:
-                damaged.append(path)
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        damaged = [path for path, bad in zip(paths, threads.map(is_damaged, paths)) if bad]
     if damaged:
         shown = ", ".join(damaged[:_SHOWN]) + (f" and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else "")
         raise ValueError(f"{shown}: damaged, or neither JPEG, PNG nor BMP. Delete or replace what is no image.")
