@@ -65,9 +65,8 @@ def test_the_published_experiments_reach_their_peak_and_end_where_published(name
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiments_train_and_leave_a_record(name, small, tmp_path):
-    record = train(
-        name, **SHORT, whitening_bias_epochs=1, small_epochs=name == "cpu94", small_side=16, runs=str(tmp_path)
-    )
+    sides = {"image_sides": "16,32" if name == "cpu94" else ""}
+    record = train(name, **SHORT, **sides, whitening_bias_epochs=1, runs=str(tmp_path))
     assert len(record.history["loss"]) == 2
     assert np.isfinite(record.history["loss"]).all()
     assert {"val_accuracy", "val_accuracy_tta"} <= set(record.metrics["final"])
@@ -83,6 +82,17 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(small, tmp_pa
     assert first == second != other
 
 
+def test_freezing_the_bias_of_the_whitening_saves_work_and_changes_nothing(small, tmp_path, monkeypatch):
+    arguments = {**SHORT, "epochs": 3, "image_sides": "16,16,32", "whitening_bias_epochs": 2, "seed": 3}
+    frozen = train("gpu94", **arguments, runs=str(tmp_path))
+    assert frozen.model.get_layer("whiten_bias").frozen
+    monkeypatch.setattr(recipes.cifar10_speedrun._FreezeWhitening, "on_epoch_begin", lambda *arguments: None)
+    trained = train("gpu94", **arguments, runs=str(tmp_path))
+    np.testing.assert_allclose(frozen.history["loss"], trained.history["loss"], rtol=1e-6)
+    for own, other in zip(frozen.model.get_weights(), trained.model.get_weights()):
+        np.testing.assert_allclose(own, other, rtol=1e-5, atol=1e-6)
+
+
 def test_the_bias_of_the_whitening_may_be_left_out(small, tmp_path):
     record = train("gpu94", **{**SHORT, "epochs": 1}, whitening_bias_epochs=0, runs=str(tmp_path))
     assert "whiten_bias" not in [layer.name for layer in record.model.layers]
@@ -94,7 +104,9 @@ def test_the_bias_of_the_whitening_may_be_left_out(small, tmp_path):
         ({"epochs": 0}, "`epochs`.*0"),
         ({"batch_size": 161}, "`batch_size`.*160.*161"),
         ({"warmup_fraction": 1.0}, "`warmup_fraction`.*1.0"),
-        ({"small_side": 0, "small_epochs": 1}, "`size`.*0"),
+        ({"image_sides": "16"}, "`image_sides`.*2 sizes.*'16'"),
+        ({"image_sides": "16,0"}, "`image_sides`.*'16,0'"),
+        ({"unsure_fraction": 1.5}, "`unsure_fraction`.*1.5"),
         ({"test_time_views": 3}, "`test_time_views`.*3"),
         ({"size": 93}, "`size`.*93"),
     ],

@@ -26,10 +26,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """
 
     def call(self, inputs, training=None, mask=None):
-        fused = _fused_kernel(self, inputs) if training and self.trainable and mask is None else None
+        fused = _fused_kernel(self, inputs) if mask is None else None
         if fused is None:
             return super().call(inputs, training=training, mask=mask)
-        outputs, mean, variance = fused(inputs, *self._gamma_beta(inputs), self.epsilon, self._channel_axis(inputs))
+        arguments = (inputs, *self._gamma_beta(inputs), self.epsilon, self._channel_axis(inputs))
+        if not (training and self.trainable):
+            statistics = (keras.ops.convert_to_tensor(each) for each in (self.moving_mean, self.moving_variance))
+            return fused(*arguments, *statistics)[0]
+        outputs, mean, variance = fused(*arguments)
         for statistic, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             statistic.assign(statistic * self.momentum + keras.ops.cast(value, statistic.dtype) * (1 - self.momentum))
         return outputs
@@ -59,23 +63,27 @@ def _fused_kernel(layer, inputs):
     return None
 
 
-def _tensorflow(inputs, gamma, beta, epsilon, axis):
+def _tensorflow(inputs, gamma, beta, epsilon, axis, mean=None, variance=None):
     import tensorflow as tf
 
+    learns = mean is None
+    mean, variance = ([], []) if learns else (mean, variance)
     outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-        x=inputs, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
+        x=inputs, scale=gamma, offset=beta, mean=mean, variance=variance, epsilon=epsilon, is_training=learns
     )
     # The kernel returns the unbiased variance; Keras keeps the biased one.
     count = tf.cast(tf.size(inputs) // tf.shape(inputs)[axis], "float32")
     return outputs, mean, variance * (count - 1) / count
 
 
-def _torch(inputs, gamma, beta, epsilon, axis):
+def _torch(inputs, gamma, beta, epsilon, axis, mean=None, variance=None):
     import torch
 
     images = inputs.movedim(axis, 1)
-    # With a momentum of 1 the kernel leaves the batch's own statistics in these, the variance unbiased.
-    mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
-    outputs = torch.nn.functional.batch_norm(images, mean, variance, gamma, beta, True, 1.0, epsilon)
+    learns = mean is None
+    if learns:
+        # With a momentum of 1 the kernel leaves the batch's own statistics in these, the variance unbiased.
+        mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
+    outputs = torch.nn.functional.batch_norm(images, mean, variance, gamma, beta, learns, 1.0, epsilon)
     count = inputs.numel() / inputs.shape[axis]
     return outputs.movedim(1, axis), mean, variance * (count - 1) / count

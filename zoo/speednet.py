@@ -172,6 +172,9 @@ def SpeedNet(
 class Bias(keras.layers.Layer):
     """Add a trainable number to each channel: the bias of a layer whose kernel is frozen.
 
+    Setting its attribute `frozen` ends the training of the bias in every step that is compiled later;
+    where nothing below is trained, the gradient then goes no further down than here.
+
     Args:
         initializer: of the numbers. Defaults to "zeros".
         data_format: one of "channels_last", "channels_first"; None takes Keras's image data format.
@@ -187,6 +190,7 @@ class Bias(keras.layers.Layer):
 
     def __init__(self, initializer="zeros", data_format=None, **kwargs):
         super().__init__(**kwargs)
+        self.frozen = False
         self.initializer = keras.initializers.get(initializer)
         self.data_format = data_format or keras.config.image_data_format()
 
@@ -196,6 +200,8 @@ class Bias(keras.layers.Layer):
 
     def call(self, inputs):
         bias = keras.ops.convert_to_tensor(self.bias)
+        if self.frozen:
+            bias = keras.ops.stop_gradient(bias)
         if self.data_format == "channels_first":
             bias = keras.ops.reshape(bias, (-1, *[1] * (len(inputs.shape) - 2)))
         return inputs + bias

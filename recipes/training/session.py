@@ -35,6 +35,24 @@ def session(seed, policy):
         np.random.set_state(before[2])
 
 
+def one_operation_at_a_time():
+    """Give each operation all cores of a CPU, rather than several operations some of them.
+
+    For large operations, which fill the cores by themselves: SpeedNet trains 5 to 10% faster on two.
+    Only TensorFlow runs several at once. It takes the setting until it computes for the first time;
+    after that, and on other backends, nothing happens.
+
+    Example:
+
+    >>> one_operation_at_a_time()
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
 def choose_policy(precision):
     """The dtype policy for a precision on this device.
 
