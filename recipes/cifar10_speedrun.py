@@ -102,7 +102,7 @@ def train(
     final_fraction: float = 0.0,
     lookahead: bool = False,
     whitening_bias_epochs: int = 3,
-    logit_scale: float = 1 / 256,
+    logit_scale: float = 0.00390625,
     label_smoothing: float = 0.2,
     flip: Literal["alternating", "random", "none"] = "alternating",
     pad_crop: int = 2,
@@ -132,7 +132,7 @@ def train(
         lookahead: bool. Whether slow weights follow the fast ones. Defaults to False.
         whitening_bias_epochs: int. For so many epochs, first, the whitening has a bias that is trained;
             0 for none. Defaults to 3.
-        logit_scale: float. Factor of the logits. Defaults to 1 / 256.
+        logit_scale: float. Factor of the logits: 1 / 256. Defaults to 0.00390625.
         label_smoothing: float. Defaults to 0.2.
         flip: one of "alternating" (each image every other epoch), "random", "none". Defaults to "alternating".
         pad_crop: int. Pixels of reflection before a random crop. Defaults to 2.

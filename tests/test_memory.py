@@ -261,14 +261,14 @@ def test_choices_of_an_epoch_are_drawn_together_unless_samples_mix(monkeypatch):
 def test_a_second_fit_goes_on_without_compiling_again():
     model, data, whole = some_model(), some_data(), some_model()
     memory.fit(model, data, epochs=1)
-    loop = data.loop(model)
+    loop = data.loop(model, 0)
     memory.fit(model, data, epochs=2, initial_epoch=1)
-    assert data.loop(model) is loop
+    assert data.loop(model, 0) is loop
     memory.fit(whole, some_data(), epochs=2)
     for weight, value in zip(model.get_weights(), whole.get_weights()):
         np.testing.assert_array_equal(weight, value)
     model.compile("sgd", "mse")
-    assert data.loop(model) is not loop
+    assert data.loop(model, 0) is not loop
 
 
 def test_the_model_is_left_as_it_was():

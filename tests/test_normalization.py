@@ -45,6 +45,23 @@ def test_batch_normalization_trains_as_keras_does():
         np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5)
 
 
+def test_frozen_batch_normalization_passes_on_the_gradients_of_keras():
+    """Fine-tuning: the statistics stand still, what lies below is trained."""
+    inputs = np.random.default_rng(1).normal(3, 2, (16, 6, 5, 4)).astype("float32")
+    targets = np.random.default_rng(2).normal(size=(16, 6, 5, 4)).astype("float32")
+    trained = []
+    for made in (zoo.BatchNormalization, keras.layers.BatchNormalization):
+        frozen = made(trainable=False)
+        model = keras.Sequential([keras.Input((6, 5, 4)), keras.layers.Dense(4, kernel_initializer="ones"), frozen])
+        frozen.set_weights([np.arange(1.0, 5), np.arange(4.0), np.arange(2.0, 6), np.arange(3.0, 7)])
+        model.compile(keras.optimizers.SGD(0.01), "mse")
+        for _ in range(2):
+            model.train_on_batch(inputs, targets)
+        trained.append(model.get_weights())
+    for own, other in zip(*trained):
+        np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5)
+
+
 def test_frozen_batch_normalization_keeps_its_statistics():
     layer = zoo.BatchNormalization()
     layer.trainable = False

@@ -23,7 +23,7 @@ class Dirac(keras.initializers.VarianceScaling):
 
     Example:
 
-    >>> Dirac()((3, 3, 2, 2))[1, 1].tolist()
+    >>> keras.ops.convert_to_numpy(Dirac()((3, 3, 2, 2)))[1, 1].tolist()
     [[1.0, 0.0], [0.0, 1.0]]
 
     Reference:
