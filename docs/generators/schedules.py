@@ -13,6 +13,7 @@ STEPS = 1000
 TYPICAL = {
     "after": "keras.optimizers.schedules.CosineDecay(0.4, 900)",
     "base_lr": "0.01",
+    "final_value": "0.77",
     "gradient_accumulation_steps": "50",
     "initial_lr": "0.4",
     "knots": "[0, 200, 1000]",
