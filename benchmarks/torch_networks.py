@@ -1,8 +1,24 @@
 """The networks of `zoo` as a PyTorch user has them: torchvision's, and written by hand what it lacks."""
 
+import functools
+import importlib
+
 import airbench_torch
-import torchvision
+from torch import library
 from torch import nn
+
+
+@functools.cache
+def models():
+    """torchvision's networks, imported when one is wanted."""
+    try:
+        return importlib.import_module("torchvision.models")
+    except RuntimeError:
+        # The operators are built for another variant of torch. Networks need none, only the import asks for two.
+        models.operators = library.Library("torchvision", "DEF")  # lasts as long as this object
+        for name in ("nms", "qnms"):
+            models.operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        return importlib.import_module("torchvision.models")
 
 
 def davidnet(classes):
@@ -45,7 +61,7 @@ def speednet(classes):
 
 def resnet18_cifar(classes):
     """torchvision's ResNet18, with the stem for small images."""
-    network = torchvision.models.resnet18(num_classes=classes)
+    network = models().resnet18(num_classes=classes)
     network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     network.maxpool = nn.Identity()
     return network
@@ -53,9 +69,9 @@ def resnet18_cifar(classes):
 
 def resnet50(classes):
     """torchvision's ResNet50."""
-    return torchvision.models.resnet50(num_classes=classes)
+    return models().resnet50(num_classes=classes)
 
 
 def alexnet(classes):
     """torchvision's AlexNet."""
-    return torchvision.models.alexnet(num_classes=classes)
+    return models().alexnet(num_classes=classes)
