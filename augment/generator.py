@@ -191,9 +191,22 @@ class ArrayGenerator(EpochGenerator):
         try_operations(self.operations, images, labels, boxes)
         super().__init__(len(images), batch_size, seed, shuffle and training, drop_remainder, workers)
 
+    def operations_of(self, epoch):
+        """The operations of an epoch: the same for all, unless a subclass says otherwise.
+
+        Args:
+            epoch: int.
+
+        Returns:
+            list of operations.
+        """
+        return self.operations
+
     def load(self, epoch, index):
         batch = (None if each is None else each[index] for each in (self.images, self.labels, self.boxes))
-        batch = transform(self.operations, *batch, index=index, seed=self.seed, epoch=epoch, training=self.training)
+        batch = transform(
+            self.operations_of(epoch), *batch, index=index, seed=self.seed, epoch=epoch, training=self.training
+        )
         batch = as_batch(*batch)
         return batch if isinstance(batch, tuple) else (batch,)
 

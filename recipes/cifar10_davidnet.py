@@ -204,7 +204,7 @@ def train(
         https://myrtle.ai/how-to-train-your-resnet/
     """
     dataset = load_digits() if data == "digits" else load_cifar10(data_dir)
-    steps = _steps(len(dataset.train_images), batch_size, epochs)
+    steps = dataset.steps(batch_size, epochs)
 
     geometry = [
         *([augment.PadCrop(pad_crop)] if pad_crop else []),
@@ -271,17 +271,9 @@ def train(
         history,
         dataset,
         learning_rates=[float(learning_rate(step)) for step in range(steps * epochs)],
-        samples=_samples(train_data, dataset),
+        samples=dataset.shown(*next(iter(train_data))),
         metrics=metrics,
     )
-
-
-def _steps(samples, batch_size, epochs):
-    if epochs < 1:
-        raise ValueError(f"`epochs` must be at least 1. Received: epochs={epochs}")
-    if not 1 <= batch_size <= samples:
-        raise ValueError(f"`batch_size` must be from 1 to {samples}, the images. Received: batch_size={batch_size}")
-    return samples // batch_size
 
 
 def _learning_rate(schedule, base_lr, peak_lr, final_lr, warmup_epochs, half_cycle_epochs, gamma, epochs, steps):
@@ -340,11 +332,3 @@ def _batches(pipeline, augmenter):
     if pipeline == "auto":
         pipeline = "tf.data" if keras.backend.backend() == "tensorflow" and augmenter == "augment" else "numpy"
     return {"tf.data": augment.pipeline, "numpy": augment.ArrayGenerator, "memory": InMemoryData}[pipeline]
-
-
-def _samples(train_data, dataset, count=32):
-    """Some training images as the network was shown them, and their main class."""
-    images, labels = next(iter(train_data))
-    images, labels = np.asarray(images[:count]), np.asarray(labels[:count])
-    pixels = (images * dataset.std + dataset.mean) / 255
-    return pixels, [dataset.class_names[label] for label in labels.argmax(-1)]

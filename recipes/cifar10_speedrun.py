@@ -153,7 +153,7 @@ def train(
     """
     session.one_operation_at_a_time()
     dataset = load_digits() if data == "digits" else load_cifar10(data_dir)
-    steps = _steps(len(dataset.train_images), batch_size, epochs)
+    steps = dataset.steps(batch_size, epochs)
     normalize = augment.Normalize(dataset.mean, dataset.std)
     operations = [
         *({"alternating": [augment.AlternatingFlip()], "random": [augment.HorizontalFlip()], "none": []}[flip]),
@@ -212,17 +212,9 @@ def train(
         history,
         dataset,
         learning_rates=[float(schedule(learning_rate)(step)) for step in range(steps * epochs)],
-        samples=_samples(train_data, dataset),
+        samples=dataset.shown(*train_data[0]),
         metrics=metrics,
     )
-
-
-def _steps(samples, batch_size, epochs):
-    if epochs < 1:
-        raise ValueError(f"`epochs` must be at least 1. Received: epochs={epochs}")
-    if not 1 <= batch_size <= samples:
-        raise ValueError(f"`batch_size` must be from 1 to {samples}, the images. Received: batch_size={batch_size}")
-    return samples // batch_size
 
 
 def _sizes(image_sides, epochs):
@@ -303,10 +295,3 @@ def _sgd(learning_rate, weight_decay, batch_size, schedule, bias_steps):
 
 def _torch_sgd(learning_rate, l2):
     return SGD(learning_rate, momentum=0.85, nesterov=True, l2=l2, learning_rate_in_velocity=False)
-
-
-def _samples(train_data, dataset, count=32):
-    """Some training images as the network was shown them, and their class."""
-    images, labels = train_data[0]
-    pixels = (np.asarray(images[:count]) * dataset.std + dataset.mean) / 255
-    return pixels, [dataset.class_names[label] for label in np.asarray(labels[:count]).argmax(-1)]

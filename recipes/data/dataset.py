@@ -55,6 +55,40 @@ class Dataset:
         """
         return np.eye(len(self.class_names), dtype="float32")[labels]
 
+    def steps(self, batch_size, epochs):
+        """Full batches in an epoch.
+
+        Args:
+            batch_size: int.
+            epochs: int.
+
+        Returns:
+            int.
+
+        Raises:
+            ValueError: if there is no epoch, or no full batch.
+        """
+        samples = len(self.train_images)
+        if epochs < 1:
+            raise ValueError(f"`epochs` must be at least 1. Received: epochs={epochs}")
+        if not 1 <= batch_size <= samples:
+            raise ValueError(f"`batch_size` must be from 1 to {samples}, the images. Received: batch_size={batch_size}")
+        return samples // batch_size
+
+    def shown(self, images, labels, count=32):
+        """Some images of a batch as the network was shown them, and their main class.
+
+        Args:
+            images: float `(batch, height, width, channels)`, normalised.
+            labels: float `(batch, classes)`.
+            count: int. Defaults to 32.
+
+        Returns:
+            `(pixels, names)`, the pixels from 0 to 1.
+        """
+        images, labels = np.asarray(images[:count]), np.asarray(labels[:count])
+        return (images * self.std + self.mean) / 255, [self.class_names[label] for label in labels.argmax(-1)]
+
     def describe(self):
         """What a record says of the data.
 

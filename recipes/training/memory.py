@@ -85,10 +85,6 @@ class InMemoryData(ArrayGenerator):
         """
         return check_operations(self._by_epoch(epoch))
 
-    def load(self, epoch, index):
-        self.operations = self.operations_of(epoch)
-        return super().load(epoch, index)
-
     def loop(self, model, epoch):
         """The compiled steps of a model in an epoch, kept until the model is compiled anew.
 

@@ -38,7 +38,7 @@ def session(seed, policy):
 def one_operation_at_a_time():
     """Give each operation all cores of a CPU, rather than several operations some of them.
 
-    For large operations, which fill the cores by themselves: SpeedNet trains 5 to 10% faster on two.
+    For large operations, which fill the cores by themselves: on two, SpeedNet trained 6% faster.
     Only TensorFlow runs several at once. It takes the setting until it computes for the first time;
     after that, and on other backends, nothing happens.
 
