@@ -34,6 +34,7 @@ from recipes.training.evaluation import refine
 from recipes.training.memory import InMemoryData
 from recipes.training.recipe import Experiment
 from recipes.training.recipe import recipe
+from recipes.training.selection import HardestSamples
 
 # Published as 1e-12, with which a channel that is the same everywhere, as on images with black borders,
 # multiplies its gradient by a million, and all weights become NaN.
@@ -94,6 +95,7 @@ def train(
     epochs: int = 8,
     batch_size: int = 2000,
     image_sides: str = "",
+    kept_fractions: str = "",
     optimizer: Literal["muon", "sgd"] = "muon",
     learning_rate: float = 0.24,
     weight_decay: float = 2e-6,
@@ -107,6 +109,8 @@ def train(
     flip: Literal["alternating", "random", "none"] = "alternating",
     pad_crop: int = 2,
     cutout: int = 0,
+    brightness: float = 0.0,
+    contrast: float = 0.0,
     test_time_views: Literal[1, 2, 6] = 6,
     unsure_fraction: float = 1.0,
 ):
@@ -121,6 +125,8 @@ def train(
         batch_size: int. Images in a step; a smaller last batch is left out. Defaults to 2000.
         image_sides: str. Height and width to which images are scaled, in pixels, for each epoch, such as
             "24,24,32"; "" leaves them as they are. Defaults to "".
+        kept_fractions: str. Of the images, those that are trained on in each epoch, such as "1,0.5,0.5":
+            the hardest, by the loss that each had last; "" for all of them. Defaults to "".
         optimizer: one of "muon" (of the convolutions; SGD for the rest), "sgd". Defaults to "muon".
         learning_rate: float. Of the convolutions with "muon", with "sgd" decoupled: for 1024
             examples. Defaults to 0.24.
@@ -137,6 +143,8 @@ def train(
         flip: one of "alternating" (each image every other epoch), "random", "none". Defaults to "alternating".
         pad_crop: int. Pixels of reflection before a random crop. Defaults to 2.
         cutout: int. Side of a square that is covered with the mean, in pixels. Defaults to 0.
+        brightness: float. Pixels are multiplied by a factor within this of 1, one for each image. Defaults to 0.
+        contrast: float. Likewise their distance from the mean of the image. Defaults to 0.
         test_time_views: one of 1, 2 (and the mirror image), 6 (both, and shifted by a pixel to two
             sides): views of an image whose logits are averaged at the end. Defaults to 6.
         unsure_fraction: float. Only this fraction of the images, of which the model is least sure after
@@ -153,15 +161,18 @@ def train(
     """
     session.one_operation_at_a_time()
     dataset = load_digits() if data == "digits" else load_cifar10(data_dir)
-    steps = dataset.steps(batch_size, epochs)
+    dataset.steps(batch_size, epochs)  # refuses what leaves no batch or epoch
     normalize = augment.Normalize(dataset.mean, dataset.std)
     operations = [
         *({"alternating": [augment.AlternatingFlip()], "random": [augment.HorizontalFlip()], "none": []}[flip]),
         *([augment.PadCrop(pad_crop)] if pad_crop else []),
+        *([augment.Brightness(brightness)] if brightness else []),
+        *([augment.Contrast(contrast)] if contrast else []),
         normalize,
         *([augment.Cutout(cutout)] if cutout else []),
     ]
-    sizes = _sizes(image_sides, epochs)
+    sizes = [[augment.Resize(side)] if side else [] for side in _of_epochs("image_sides", int, image_sides, epochs)]
+    fractions = _of_epochs("kept_fractions", float, kept_fractions, epochs)
     if not 0 <= unsure_fraction <= 1:
         raise ValueError(f"`unsure_fraction` must be from 0 to 1. Received: unsure_fraction={unsure_fraction}")
     train_data = InMemoryData(
@@ -172,6 +183,9 @@ def train(
         seed=run.seed,
         drop_remainder=True,
     )
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
+    hardest = HardestSamples(train_data, [fraction or 1.0 for fraction in fractions], loss)
+    steps = hardest.steps
 
     muon = optimizer == "muon"
     model = zoo.SpeedNet(
@@ -187,19 +201,22 @@ def train(
         **zoo.speednet.SIZES[size],
     )
     zoo.whiten(model, normalize.evaluate(dataset.train_images[:5000]))
-    schedule = _straight(warmup_fraction, first_fraction, final_fraction, steps * epochs)
+    schedule = _straight(warmup_fraction, first_fraction, final_fraction, sum(steps))
     groups = _muon if muon else _sgd
-    optimizer = groups(learning_rate, weight_decay, batch_size, schedule, steps * whitening_bias_epochs)
+    optimizer = groups(learning_rate, weight_decay, batch_size, schedule, sum(steps[:whitening_bias_epochs]))
     if lookahead:
-        optimizer = Lookahead(optimizer, decay=schedules.PowerRamp(0.95**5, total_steps=steps * epochs, power=3))
+        optimizer = Lookahead(optimizer, decay=schedules.PowerRamp(0.95**5, total_steps=sum(steps), power=3))
     model.compile(
         optimizer=optimizer,
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing),
-        metrics=["accuracy"],
+        loss=loss,
+        metrics=["accuracy", *([hardest.metric] if kept_fractions else [])],
         jit_compile=run.jit_compile,
     )
-    freeze = [_FreezeWhitening(whitening_bias_epochs)] if whitening_bias_epochs else []
-    history = run.fit(model, train_data, epochs=epochs, steps_per_epoch=steps, callbacks=freeze)
+    callbacks = [
+        *([_FreezeWhitening(whitening_bias_epochs)] if whitening_bias_epochs else []),
+        *([hardest] if kept_fractions else []),
+    ]
+    history = run.fit(model, train_data, epochs=epochs, steps_per_epoch=steps, callbacks=callbacks)
     with run.clock.measure("evaluate"):
         images, labels = normalize.evaluate(dataset.validation_images), dataset.validation_labels
         views = predict_views(model, images, test_time_views if unsure_fraction == 1 else min(test_time_views, 2))
@@ -211,23 +228,27 @@ def train(
         model,
         history,
         dataset,
-        learning_rates=[float(schedule(learning_rate)(step)) for step in range(steps * epochs)],
+        learning_rates=[float(schedule(learning_rate)(step)) for step in range(sum(steps))],
         samples=dataset.shown(*train_data[0]),
         metrics=metrics,
     )
 
 
-def _sizes(image_sides, epochs):
-    """The operations that scale the images of each epoch."""
-    if not image_sides:
-        return [[]] * epochs
-    sides = image_sides.split(",")
-    if len(sides) != epochs or not all(side.strip().isdecimal() and int(side) > 0 for side in sides):
+def _of_epochs(name, kind, text, epochs):
+    """A number for each epoch, from words between commas; for "" none for each."""
+    if not text:
+        return [None] * epochs
+    try:
+        values = [kind(word) for word in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != epochs or not all(value > 0 for value in values):
+        example = ",".join(["24", "24", "32"] if kind is int else ["1", "1", "0.5"])
         raise ValueError(
-            f'`image_sides` must be {epochs} sizes in pixels, one for each epoch, such as "24,24,32", or "". '
-            f"Received: image_sides={image_sides!r}"
+            f'`{name}` must be {epochs} numbers above 0, one for each epoch, such as "{example}", or "". '
+            f"Received: {name}={text!r}"
         )
-    return [[augment.Resize(int(side))] for side in sides]
+    return values
 
 
 class _FreezeWhitening(keras.callbacks.Callback):

@@ -156,7 +156,7 @@ def test_zoo_and_python_m_recipes_are_the_same():
 
 
 def test_a_terminal_gets_a_bar_with_the_time_left(monkeypatch):
-    progress = Progress(epochs=2, steps_per_epoch=3)
+    progress = Progress(epochs=2, steps=6)
     progress.console = rich.console.Console(force_terminal=True, width=120, record=True)
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")

@@ -43,14 +43,15 @@ def make_loop(model, data, operations):
         draw, steps = _plain(model, data, operations)
     else:
         draw, steps = {"tensorflow": _tensorflow, "jax": _jax}[backend](model, data, operations)
-    known = {}
+    known = []
 
     def loop(state, epoch, first, count, size):
-        if epoch not in known:
-            known.clear()
-            order = data.order(epoch)
-            known[epoch] = keras.ops.convert_to_tensor(order), _draw_epoch(draw, order, epoch)
-        return steps(state, data.on_device, *known[epoch], epoch, first, count, size)
+        order = data.order(epoch)
+        if not known or known[0] is not order:
+            # As long for some samples as for all, since the length is part of what is compiled.
+            visits = np.resize(order, data.samples)
+            known[:] = order, keras.ops.convert_to_tensor(visits), _draw_epoch(draw, visits, epoch)
+        return steps(state, data.on_device, *known[1:], epoch, first, count, size)
 
     return loop
 

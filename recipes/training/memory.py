@@ -10,6 +10,7 @@ import contextlib
 import functools
 
 import keras
+import numpy as np
 
 from augment import ArrayGenerator
 from augment.operation import check_operations
@@ -63,13 +64,51 @@ class InMemoryData(ArrayGenerator):
         settings = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "drop_remainder": drop_remainder}
         self._by_epoch = operations if callable(operations) else lambda epoch: operations
         super().__init__(images, labels, self.operations_of(0), boxes=boxes, **settings)
+        self._drop_remainder = drop_remainder
         self._made_of, self._loops = None, []
+        self.select(None)
 
     @functools.cached_property
     def on_device(self):
         """list of images, labels and boxes as tensors; None for those that are not there."""
         arrays = (self.images, self.labels, self.boxes)
         return [None if each is None else keras.ops.convert_to_tensor(each) for each in arrays]
+
+    def select(self, index):
+        """From now on an epoch visits some samples only, in the order in which it would visit all.
+
+        Args:
+            index: int array, positions of samples; or None for all of them.
+
+        Raises:
+            ValueError: for fewer samples than make a batch, where smaller ones are left out.
+        """
+        self._selected = np.ones(self.samples, bool) if index is None else np.zeros(self.samples, bool)
+        self._selected[index] = True
+        self.selected = int(self._selected.sum())
+        if self.selected < (self.batch_size if self._drop_remainder else 1):
+            raise ValueError(f"`index` must leave a batch of {self.batch_size}. Received: {self.selected} samples")
+        self._steps = self.steps(self.selected)
+        self._visits = (None, None)
+
+    def steps(self, samples):
+        """How many batches so many samples make.
+
+        Args:
+            samples: int.
+
+        Returns:
+            int.
+        """
+        return samples // self.batch_size if self._drop_remainder else -(-samples // self.batch_size)
+
+    def order(self, epoch):
+        known, order = self._visits
+        if known != epoch:
+            order = super().order(epoch)
+            order = order[self._selected[order]]
+            self._visits = epoch, order
+        return order
 
     def operations_of(self, epoch):
         """The operations of an epoch.
@@ -164,10 +203,9 @@ def fit(
     [0.0, 0.0]
     """
     _check(model, data, steps_per_epoch, steps_per_dispatch)
-    steps = steps_per_epoch or len(data)
     callbacks = keras.tree.flatten(callbacks or [])
-    per_dispatch = 1 if any(map(needs_batches, callbacks)) else min(steps_per_dispatch or steps, steps)
-    dispatches = _Dispatches(model, data, steps, per_dispatch)
+    per_dispatch = 1 if any(map(needs_batches, callbacks)) else steps_per_dispatch
+    dispatches = _Dispatches(model, data, steps_per_epoch, per_dispatch)
     with _borrowed(model, train_function=dispatches, steps_per_execution=1):
         return model.fit(
             _stand_in(data),
@@ -175,7 +213,7 @@ def fit(
             initial_epoch=initial_epoch,
             steps_per_epoch=len(dispatches),
             callbacks=_CallbackList(
-                callbacks, dispatches, add_history=True, model=model, verbose=0, epochs=epochs, steps=steps
+                callbacks, dispatches, add_history=True, model=model, verbose=0, epochs=epochs, steps=dispatches.steps
             ),
             validation_data=validation_data,
             validation_batch_size=validation_batch_size,
@@ -212,9 +250,21 @@ def needs_batches(callback):
 class _Dispatches:
     """The training function of a model for a while: each call makes the steps of one dispatch."""
 
-    def __init__(self, model, data, steps, per_dispatch):
-        self.model, self.data, self.steps, self.per_dispatch = model, data, steps, per_dispatch
+    def __init__(self, model, data, steps_per_epoch, steps_per_dispatch):
+        self.model, self.data = model, data
+        self.steps_per_epoch, self.steps_per_dispatch = steps_per_epoch, steps_per_dispatch
         self.epoch = self.first = 0
+        self.expected = len(self)
+
+    @property
+    def steps(self):
+        """int. Of the epoch: fewer where some samples are selected."""
+        return self.steps_per_epoch or len(self.data)
+
+    @property
+    def per_dispatch(self):
+        """int. Steps of a dispatch, but for the last of an epoch."""
+        return min(self.steps_per_dispatch or self.steps, self.steps)
 
     def __len__(self):
         return -(-self.steps // self.per_dispatch)
@@ -224,6 +274,12 @@ class _Dispatches:
         return min((dispatch + 1) * self.per_dispatch, self.steps) - 1
 
     def __call__(self, *arguments):
+        if len(self) != self.expected:
+            raise ValueError(
+                f"An epoch of {self.steps} steps takes {len(self)} dispatches, the first one took {self.expected}. "
+                "Where samples are selected, an epoch must be one dispatch: leave out `steps_per_dispatch`, "
+                "`steps_per_epoch` and callbacks that act at batches."
+            )
         *state, _ = arguments  # Keras passes the state on JAX alone; its iterator is not used
         state = state[0] if state else None
         for epoch, *part in self._parts(self.first, self.last(self.first // self.per_dispatch) + 1):
@@ -236,7 +292,7 @@ class _Dispatches:
         The data are a stream of epochs of their own, which is what `fit` makes of a tf.data pipeline.
         """
         data = self.data
-        full, remainder = divmod(data.samples, data.batch_size)
+        full, remainder = divmod(data.selected, data.batch_size)
         first, end = self.epoch * self.steps + first, self.epoch * self.steps + end
         while first < end:
             epoch, step = divmod(first, len(data))

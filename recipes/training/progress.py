@@ -10,20 +10,20 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         epochs: int, or None for a range test, which has steps alone.
-        steps_per_epoch: int.
+        steps: int. Of all epochs.
         quiet: bool. Whether to show nothing. Defaults to False.
 
     Example:
 
-    >>> callbacks = [Progress(epochs=2, steps_per_epoch=10)]
+    >>> callbacks = [Progress(epochs=2, steps=20)]
     """
 
     by_dispatch = True
 
-    def __init__(self, epochs, steps_per_epoch, quiet=False):
+    def __init__(self, epochs, steps, quiet=False):
         super().__init__()
         self.epochs = epochs
-        self.steps_per_epoch = steps_per_epoch
+        self.steps = steps
         self.console = rich.console.Console(quiet=quiet, highlight=False)
         self.bar = None
 
@@ -40,7 +40,7 @@ class Progress(keras.callbacks.Callback):
                 refresh_per_second=2,
                 speed_estimate_period=600,
             )
-            self.task = self.bar.add_task(self._title(0), total=(self.epochs or 1) * self.steps_per_epoch)
+            self.task = self.bar.add_task(self._title(0), total=self.steps)
             self.bar.start()
 
     def on_epoch_begin(self, epoch, logs=None):

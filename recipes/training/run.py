@@ -7,6 +7,7 @@ import pathlib
 import platform
 
 import keras
+import numpy as np
 
 from recipes.callbacks import LearningRateLogger
 from recipes.finder import LRFinder
@@ -87,7 +88,7 @@ class Run:
             data: `tf.data.Dataset` or `keras.utils.PyDataset` of training batches; or
                 `recipes.training.memory.InMemoryData`, which many steps at a time are trained on.
             epochs: int.
-            steps_per_epoch: int.
+            steps_per_epoch: int; or, of data in memory, a list of ints, where epochs differ.
             callbacks: further callbacks. Defaults to none.
             **arguments: of `keras.Model.fit`; for data in memory, of `recipes.training.memory.fit`.
 
@@ -99,12 +100,13 @@ class Run:
             self.clock,
             LearningRateLogger(),
             keras.callbacks.CSVLogger(str(self.folder / "history.csv")),
-            Progress(epochs, steps_per_epoch, self.quiet),
+            Progress(epochs, np.sum(np.broadcast_to(steps_per_epoch, epochs)), self.quiet),
         ]
         if isinstance(data, memory.InMemoryData):
             arguments.pop("shuffle", None)  # they have an order of their own
-            arguments |= {"steps_per_epoch": steps_per_epoch, "callbacks": [*self._callbacks, *callbacks]}
-            return memory.fit(model, data, epochs=epochs, **arguments)
+            if isinstance(steps_per_epoch, int):
+                arguments["steps_per_epoch"] = steps_per_epoch
+            return memory.fit(model, data, epochs=epochs, callbacks=[*self._callbacks, *callbacks], **arguments)
         return model.fit(
             data,
             epochs=epochs,
@@ -143,7 +145,7 @@ class Run:
         plots.save(plots.plot_history(record.history), self.folder / "curves.png")
         plots.save(plots.plot_learning_rate(learning_rates, record.epochs), self.folder / "learning_rate.png")
         plots.save(plots.plot_images(*samples), self.folder / "samples.png")
-        images = record.arguments["batch_size"] * history.params["steps"] * record.epochs
+        images = record.arguments["batch_size"] * len(learning_rates)
         record.seconds = {name: round(value, 2) for name, value in self.clock.seconds.items()}
         record.seconds["total"] = round(self.clock.total, 2)
         record.images_per_second = round(images / self.clock.seconds["train"], 1)
