@@ -148,7 +148,7 @@ def train(
         test_time_views: one of 1, 2 (and the mirror image), 6 (both, and shifted by a pixel to two
             sides): views of an image whose logits are averaged at the end. Defaults to 6.
         unsure_fraction: float. Only this fraction of the images, of which the model is least sure after
-            two views, is shown in more. Defaults to 1.
+            one view, is shown in more. Defaults to 1.
 
     Returns:
         A `recipes.reporting.records.Record`, with `model` and `history`.
@@ -219,7 +219,7 @@ def train(
     history = run.fit(model, train_data, epochs=epochs, steps_per_epoch=steps, callbacks=callbacks)
     with run.clock.measure("evaluate"):
         images, labels = normalize.evaluate(dataset.validation_images), dataset.validation_labels
-        views = predict_views(model, images, test_time_views if unsure_fraction == 1 else min(test_time_views, 2))
+        views = predict_views(model, images, test_time_views if unsure_fraction == 1 else 1)
         logits = mean_of_views(views)
         if len(views) < test_time_views:
             logits = refine(model, images, logits, unsure_fraction, test_time_views)
