@@ -32,8 +32,8 @@ def scale_learning_rate(optimizer, factor, lowest=0.0):
     for each in optimizers:
         if callable(each._learning_rate):
             raise ValueError(
-                f"The learning rate of {each.name!r} follows a schedule, so it cannot be multiplied. Give the optimizer "
-                "a number, or put the change into the schedule."
+                f"The learning rate of {each.name!r} follows a schedule, so it cannot be multiplied. Give the "
+                "optimizer a number, or put the change into the schedule."
             )
     changed = False
     for each in optimizers:
