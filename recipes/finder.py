@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from recipes import schedules
+from recipes.optimizers import accumulation_steps
 
 # Batches whose float16 gradients overflow: each halves the scale of the loss, which begins at 2 ** 15.
 _MOST_SKIPPED = 50
@@ -159,8 +160,7 @@ class LRFinder:
             # `compile` would renew the loss and the metrics too; and plain assignment would make the
             # optimizer a part of the model for good.
             vars(model).update(optimizer=optimizer, train_function=None, steps_per_execution=1)
-            accumulated = getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps or 1
-            recorder.most_batches = self.steps * accumulated + _MOST_SKIPPED
+            recorder.most_batches = self.steps * accumulation_steps(optimizer) + _MOST_SKIPPED
             model.fit(x, y, epochs=recorder.most_batches, verbose=0, callbacks=[recorder, *extra], **fit_arguments)
         rates = np.array([self.ramp(step) for step in range(len(recorder.losses))])
         losses, smoothed = np.array(recorder.losses), np.array(recorder.smoothed)

@@ -2,7 +2,8 @@
 
 `SGD` and `Adam`, whose momentum may follow a schedule; `Muon`, for the kernels of convolutions too;
 `Grouped`, different optimizers for different weights; `Lookahead`, slow weights around any optimizer;
-`decoupled`, hyperparameters that hold for every batch size.
+`Accumulated`, an update for several batches, of how many may change; `decoupled`, hyperparameters that
+hold for every batch size.
 
 Keras reads momentum once, when it compiles the step: what is assigned later does nothing. Here it
 is a variable, or a schedule that is evaluated inside the compiled step from the count of updates,
@@ -18,6 +19,8 @@ The schedule of airbench, from 0.2 of the peak up to it over 23% of the steps an
 >>> optimizer = SGD(schedule, momentum=0.85, nesterov=True, learning_rate_in_velocity=False)
 """
 
+from recipes.optimizers.accumulation import Accumulated
+from recipes.optimizers.accumulation import accumulation_steps
 from recipes.optimizers.decoupling import Decoupled
 from recipes.optimizers.decoupling import decoupled
 from recipes.optimizers.groups import Grouped
@@ -26,5 +29,18 @@ from recipes.optimizers.momentum import SGD
 from recipes.optimizers.momentum import Adam
 from recipes.optimizers.momentum import set_momentum
 from recipes.optimizers.muon import Muon
+from recipes.optimizers.rates import scale_learning_rate
 
-__all__ = ["SGD", "Adam", "Decoupled", "Grouped", "Lookahead", "Muon", "decoupled", "set_momentum"]
+__all__ = [
+    "SGD",
+    "Accumulated",
+    "Adam",
+    "Decoupled",
+    "Grouped",
+    "Lookahead",
+    "Muon",
+    "accumulation_steps",
+    "decoupled",
+    "scale_learning_rate",
+    "set_momentum",
+]

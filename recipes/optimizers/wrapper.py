@@ -92,6 +92,9 @@ def _check(name, optimizer, optimizers):
         raise ValueError(f"{name} takes optimizers, made: SGD(0.1), not 'sgd'. Received: {optimizer!r}")
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         raise ValueError(f"{name} goes inside a LossScaleOptimizer, not around one: LossScaleOptimizer({name}(...)).")
+    if getattr(optimizer, "outermost", False):
+        inside = type(optimizer).__name__
+        raise ValueError(f"{name} goes inside {inside}, not around it: {inside}({name}(...)).")
     if sum(each is optimizer for each in optimizers) > 1:
         raise ValueError(f"{name} needs an optimizer of its own for each group. Received {optimizer.name!r} twice.")
     for setting in ("gradient_accumulation_steps", "loss_scale_factor"):

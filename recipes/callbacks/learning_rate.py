@@ -9,6 +9,7 @@ import functools
 import keras
 
 from recipes import schedules
+from recipes.optimizers import Accumulated
 from recipes.optimizers import set_momentum
 
 
@@ -19,7 +20,7 @@ class LearningRateCallback(keras.callbacks.Callback):
     there to use. It refuses to share the learning rate: with a schedule in the optimizer, a second
     callback of this kind, or anything else that changes the rate while it runs.
 
-    A step is an update of the weights. With `gradient_accumulation_steps`, and under
+    A step is an update of the weights. Where gradients are accumulated, and under
     `LossScaleOptimizer`, which skips what overflowed, it is read from the optimizer, which waits
     for the device; a schedule does not.
 
@@ -92,7 +93,8 @@ class LearningRateCallback(keras.callbacks.Callback):
         optimizer.learning_rate_owner = self
         self._last = None
         inner = getattr(optimizer, "inner_optimizer", optimizer)
-        self._skips = inner is not optimizer or bool(inner.gradient_accumulation_steps)
+        accumulates = isinstance(inner, Accumulated) or bool(inner.gradient_accumulation_steps)
+        self._skips = inner is not optimizer or accumulates
         self._updates = int(optimizer.iterations)
 
     def on_train_batch_begin(self, batch, logs=None):
