@@ -8,6 +8,7 @@ import sys
 from recipes.catalogue import check_name
 from recipes.catalogue import list_recipes
 from recipes.catalogue import load_recipe
+from recipes.reporting import commands as reporting_commands
 from recipes.reporting import plots
 from recipes.reporting import tables
 
@@ -67,8 +68,12 @@ def _parser(arguments):
 
     command = commands.add_parser("plot", help="curves of runs side by side, as a picture")
     command.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run")
+    command.add_argument("--comparison", action="store_true", help="accuracies of all runs in one panel")
+    command.add_argument("--last", type=int, metavar="INT", help="with --comparison: only so many epochs, the last")
     command.add_argument("--output", default="runs.png", help="the picture (default: %(default)s)")
     command.set_defaults(command=_plot)
+
+    reporting_commands.add_commands(commands, _import_keras)
 
     command = commands.add_parser("preview", help="every augmentation on images, as a picture")
     command.add_argument("images", nargs="*", metavar="IMAGE", help="image files; scikit-learn's two if none is given")
@@ -174,7 +179,10 @@ def _plot(options):
         if not (run / "history.csv").is_file():
             raise ValueError(f"{run} holds no history.csv. Give the folder of a run.")
         histories[run.name] = pandas.read_csv(run / "history.csv").to_dict("list")
-    plots.save(plots.plot_runs(histories), options.output)
+    if options.last is not None and not options.comparison:
+        raise ValueError("--last goes with --comparison.")
+    figure = plots.plot_comparison(histories, options.last) if options.comparison else plots.plot_runs(histories)
+    plots.save(figure, options.output)
     print(options.output)
 
 
