@@ -8,12 +8,13 @@ _LEGEND = 20  # classes that a legend names
 _NUMBERED = 30  # classes whose numbers fit into the cells of a matrix
 
 
-def plot_history(history, title=""):
-    """Plot loss and accuracy over the epochs; a third panel has the accuracy of each class, where it is known.
+def plot_history(history, title="", panels=None):
+    """Plot loss, accuracy, and where it is known the accuracy of each class, over the epochs.
 
     Args:
         history: dict of metric to a list with a value for each epoch.
         title: str. Defaults to "".
+        panels: list of "loss", "accuracy", "classes"; None for all that there are. Defaults to None.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -25,21 +26,20 @@ def plot_history(history, title=""):
     ['loss', 'accuracy', 'validation accuracy of each class']
     """
     classes = class_curves(history)
-    panels = 3 if classes else 2
-    figure = _figure(4.5 * panels, 3.6)
-    loss, accuracy, *rest = figure.subplots(1, panels)
-    for axes, metric in ((loss, "loss"), (accuracy, "accuracy")):
-        for name, label, color in ((metric, "training", _TRAIN), (f"val_{metric}", "validation", _VALIDATION)):
+    panels = panels or ["loss", "accuracy", *(["classes"] if classes else [])]
+    figure = _figure(4.5 * len(panels) if len(panels) > 1 else 5.5, 3.6)
+    for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels):
+        if panel == "classes":
+            for number, (name, values) in enumerate(classes.items()):
+                _curve(axes, values, name, f"C{number % 10}", linestyle=_LINES[number // 10 % len(_LINES)])
+            _finish(axes, "validation accuracy of each class", legend=len(classes) <= _LEGEND)
+            continue
+        for name, label, color in ((panel, "training", _TRAIN), (f"val_{panel}", "validation", _VALIDATION)):
             if name in history:
                 _curve(axes, history[name], label, color)
-    if "val_mca" in history:
-        _curve(accuracy, history["val_mca"], "validation, mean of the classes", "tab:green")
-    _finish(loss, "loss")
-    _finish(accuracy, "accuracy")
-    for axes in rest:
-        for number, (name, values) in enumerate(classes.items()):
-            _curve(axes, values, name, f"C{number % 10}", linestyle=_LINES[number // 10 % len(_LINES)])
-        _finish(axes, "validation accuracy of each class", legend=len(classes) <= _LEGEND)
+        if panel == "accuracy" and "val_mca" in history:
+            _curve(axes, history["val_mca"], "validation, mean of the classes", "tab:green")
+        _finish(axes, panel)
     figure.suptitle(title, parse_math=False)
     return figure
 
@@ -172,7 +172,7 @@ def plot_comparison(histories, last=None):
     """
     if last is not None and last < 1:
         raise ValueError(f"`last` must be at least 1 epoch. Received: last={last}")
-    figure = _figure(8, 4.5)
+    figure = _figure(7, 4 + 0.25 * len(histories))
     axes = figure.subplots()
     for number, (name, history) in enumerate(histories.items()):
         for metric, label, style in (("val_accuracy", "validation", "-"), ("accuracy", "training", "--")):
@@ -182,7 +182,7 @@ def plot_comparison(histories, last=None):
     _finish(axes, "accuracy", legend=False)
     if last:
         axes.set_xlabel(f"epoch, of the last {last}")
-    _legend(figure, *axes.get_legend_handles_labels(), loc="outside right upper")
+    _legend(figure, *axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
