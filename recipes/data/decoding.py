@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 
 FITS = ("stretch", "crop", "pad", "center_crop")
-FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "TIFF")  # MPO: what some cameras write as .jpg
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF")
 _MARGIN = 2  # JPEGs are decoded smaller where they are still so many times larger than the result
 _SHOWN = 20
 
@@ -200,6 +200,17 @@ class DecodedImages:
         index = np.arange(len(self))[index]
         if index.ndim == 0:
             return read_image(self.paths[index], self.image_size, self.fit)
+        return self.rows(index)
+
+    def rows(self, index):
+        """Decode some of the images.
+
+        Args:
+            index: int `(some,)`. Their positions.
+
+        Returns:
+            uint8 `(some, height, width, 3)`.
+        """
         return read_images([self.paths[position] for position in index], self.image_size, self.fit)
 
     def __array__(self, dtype=None, copy=None):

@@ -110,20 +110,20 @@ def list_images(directory, check=True, class_names=None):
 
 
 def read_csv(
-    path, path_column=None, label_column=None, group_column=None, image_dir=None, class_names=None, need_labels=True
+    path, path_column=None, label_column=None, group_column=None, folders=None, class_names=None, need_labels=True
 ):
     """List the images that a csv names.
 
-    Separated by commas, semicolons or tabs. Paths are absolute, or begin at the folder of the csv or at
-    `image_dir`; where there is no such file, they are taken as names, with or without extension, of
-    files anywhere below these folders, and numbers match with or without leading zeros.
+    Separated by commas, semicolons or tabs. Paths are absolute, or begin at one of some folders or at that
+    of the csv; where there is no such file, they are taken as names, with or without extension, of files
+    anywhere below the folders, and numbers match with or without leading zeros.
 
     Args:
         path: path of the csv.
         path_column: str, or None for one that is called path, file, image, id or the like. Defaults to None.
         label_column: str, or None for one that is called label, class or the like. Defaults to None.
         group_column: str, of the patients, or None. Defaults to None.
-        image_dir: path of a folder, or None. Defaults to None.
+        folders: list of paths, or None for the folder of the csv. Defaults to None.
         class_names: list of str, where the classes are those of other images; None for those in the
             csv. Defaults to None.
         need_labels: bool. False also takes a csv without labels: a test set. Defaults to True.
@@ -154,8 +154,8 @@ def read_csv(
         empty = [str(row) for row, cell in enumerate(cells or [], 2) if not cell]
         if empty:
             raise ValueError(f"{given}of the {column}: no value in line {decoding.shorten(empty)}.")
-    folders = [pathlib.Path(path).parent, *([] if image_dir is None else [pathlib.Path(image_dir)])]
-    found, problems = find_files(names, folders)
+    home = pathlib.Path(path).parent
+    found, problems = find_files(names, [home] if folders is None else folders, home)
     ambiguous = [problem for position, problem in problems.items() if found[position] is None]
     if ambiguous:
         raise ValueError(f"{path}: {decoding.shorten(ambiguous)}. Give paths with their folders.")
@@ -242,12 +242,14 @@ def find_column(path, table, given, known, argument, needed=True):
     return found
 
 
-def find_files(names, folders):
+def find_files(names, folders, home=None):
     """Find files by path, or by name with or without extension.
 
     Args:
         names: iterable of str.
         folders: list of `pathlib.Path` to look in.
+        home: `pathlib.Path` of one more folder that paths may begin at, but names are not looked for
+            below it; None for none. Defaults to None.
 
     Returns:
         `(paths, problems)`: a list of str, None where several files could be meant; a dict from position to
@@ -261,7 +263,8 @@ def find_files(names, folders):
     paths, problems, by_name = [], {}, None
     for position, name in enumerate(names):
         name = name.replace("\\", "/")
-        exact = next((folder / name for folder in folders if (folder / name).is_file()), None)
+        begins = folders if home is None else [*folders, home]
+        exact = next((folder / name for folder in begins if (folder / name).is_file()), None)
         if exact is None and by_name is None:
             by_name = _by_name(folders)
         hits = [exact] if exact else sorted(by_name.get(name) or by_name.get(_number(name)) or [])

@@ -85,7 +85,8 @@ def load_image_dataset(
     parts = {}
     for name, files in found.items():
         parts.update({f"{name}_images": images[name], f"{name}_labels": files.labels, f"{name}_files": files})
-    name, class_names = pathlib.Path(data_dir).resolve().stem, found["train"].class_names
+    path, class_names = pathlib.Path(data_dir).resolve(), found["train"].class_names
+    name = path.stem if path.is_file() else path.name
     return Dataset(name, **parts, class_names=class_names, skipped=tuple(problems.values()))
 
 

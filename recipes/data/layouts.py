@@ -158,12 +158,16 @@ def _from_tables(path, tables, image_dir, **columns):
             f"{path} has folders for splits without class folders, and {tables[None].name}. "
             f"Put the images into class folders with `zoo data arrange`, or give {tables[None]} to have it split anew."
         )
-    train = files.read_csv(tables.get("train", tables.get(None)), image_dir=image_dir, **columns)
+    folders = [path.parent if path.is_file() else path]
+    if image_dir is not None:
+        folders.append(pathlib.Path(image_dir))
+    columns["folders"] = folders
+    train = files.read_csv(tables.get("train", tables.get(None)), **columns)
     found = {"train": train}
     for name in ("validation", "test"):
         if name in tables:
-            arguments = {**columns, "image_dir": image_dir, "class_names": train.class_names}
-            found[name] = files.read_csv(tables[name], need_labels=name != "test", **arguments)
+            classes = train.class_names
+            found[name] = files.read_csv(tables[name], class_names=classes, need_labels=name != "test", **columns)
     return found
 
 
