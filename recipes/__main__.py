@@ -58,6 +58,9 @@ def _parser(arguments):
     command.set_defaults(command=_run)
     _add_recipe(command, arguments)
 
+    command = commands.add_parser("data", help="put images into the folders that recipes read")
+    _add_data(command.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser))
+
     command = commands.add_parser("lr-find", help="learning-rate range test of what a recipe trains, as a picture")
     command.set_defaults(command=_lr_find)
     command.add_argument("--min-lr", type=float, default=1e-5, metavar="FLOAT", help="default: %(default)s")
@@ -88,6 +91,24 @@ def _parser(arguments):
     command.add_argument("--input-shape", type=int, nargs=3, metavar="N", help="height, width, channels")
     command.set_defaults(command=_summary)
     return parser
+
+
+def _add_data(commands):
+    text = "a folder of images and a csv of their classes into class folders for training, validation and test"
+    command = commands.add_parser("arrange", help=text)
+    command.add_argument("images", metavar="IMAGES", help="folder: flat, with folders for splits, or of class folders")
+    command.add_argument("output", metavar="OUTPUT", help="folder that is not there yet")
+    command.add_argument("--csv", help="image ids, with or without extension, and classes")
+    command.add_argument("--path-column", metavar="NAME", help="of the ids (default: one called image, id, path...)")
+    command.add_argument("--label-column", metavar="NAME", help="of the classes (default: one called label, class...)")
+    command.add_argument("--group-column", metavar="NAME", help="of the patients, who are not divided by a split")
+    for name, default in (("validation", 0.2), ("test", 0.0)):
+        text = "of all images, where there are no folders for splits (default: %(default)s)"
+        command.add_argument(f"--{name}-fraction", type=float, default=default, metavar="FLOAT", help=text)
+    command.add_argument("--seed", type=int, default=0, help="default: 0")
+    command.add_argument("--mode", choices=("copy", "link", "symlink"), default="copy", help="default: copy")
+    command.add_argument("--skip-bad", action="store_true", help="leave out what is missing or cannot be read")
+    command.set_defaults(command=_arrange)
 
 
 def _add_recipe(command, arguments):
@@ -130,6 +151,16 @@ def _run(options):
     record = train(**arguments)
     if not arguments.get("quiet"):
         tables.show_record(record)
+
+
+def _arrange(options):
+    from recipes.data import arrange
+
+    arguments = {name: value for name, value in vars(options).items() if name != "command"}
+    counts, skipped = arrange.arrange(**arguments)
+    for problem in skipped:
+        print(f"left out: {problem}")
+    arrange.show_counts(counts)
 
 
 def _lr_find(options):

@@ -10,6 +10,7 @@ import contextlib
 import functools
 
 import keras
+import numpy as np
 
 from augment import ArrayGenerator
 from augment.operation import check_operations
@@ -68,8 +69,7 @@ class InMemoryData(ArrayGenerator):
     @functools.cached_property
     def on_device(self):
         """list of images, labels and boxes as tensors; None for those that are not there."""
-        arrays = (self.images, self.labels, self.boxes)
-        return [None if each is None else keras.ops.convert_to_tensor(each) for each in arrays]
+        return [None if each is None else _to_device(each) for each in (self.images, self.labels, self.boxes)]
 
     def operations_of(self, epoch):
         """The operations of an epoch.
@@ -273,6 +273,11 @@ def _borrowed(model, **attributes):
         yield
     finally:
         vars(model).update(kept)
+
+
+def _to_device(array):
+    """Array-likes, such as images that are decoded on indexing, become arrays first."""
+    return keras.ops.convert_to_tensor(array if keras.ops.is_tensor(array) else np.asarray(array))
 
 
 def _stand_in(data):
