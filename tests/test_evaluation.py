@@ -3,7 +3,6 @@
 import html.parser
 import itertools
 import json
-import pathlib
 import warnings
 
 import keras
@@ -30,6 +29,7 @@ from recipes.reporting.metrics import wilson_interval
 from recipes.reporting.records import read_record
 from recipes.reporting.report import report
 from recipes.training.prediction import evaluate_run
+from recipes.training.prediction import evaluate_split
 from recipes.training.prediction import on_device
 from recipes.training.prediction import predict
 from recipes.training.recipe import Experiment
@@ -245,9 +245,7 @@ def cell_run(cells, tmp_path_factory):
     with Run("cells", "small", arguments, {"small": Experiment({})}, runs=runs, **settings) as run:
         data = Arrays(images, dataset.train_labels)
         history = run.fit(model, data, epochs=2, steps_per_epoch=3, validation_data=validation)
-        probabilities = predict(model, dataset.validation_images, preparation.normalize)
-        paths = [str(pathlib.Path(path).relative_to(cells)) for path in dataset.validation_files.paths]
-        evaluation = Evaluation(dataset.validation_labels, probabilities, dataset.class_names, paths)
+        evaluation = evaluate_split(model, dataset, preparation, data_dir=cells)
         samples = dataset.train_images[:4] / 255, ["a"] * 4
         return run.finish(model, history, dataset, [0.1], samples, evaluation=evaluation, preparation=preparation)
 
@@ -283,6 +281,7 @@ def test_eval_finds_what_the_run_found(cell_run, cells, tmp_path, capsys):
     assert main(["eval", str(cell_run.folder), "--data-dir", str(cells), "--submission", str(submission)]) == 0
     printed = capsys.readouterr().out
     assert "92.31%" in printed
+    assert "not the images" not in printed
     assert "evaluation-validation" in printed
     folder = cell_run.folder / "evaluation-validation"
     figures = json.loads((folder / "metrics.json").read_text())
@@ -324,7 +323,7 @@ def test_an_evaluation_that_fails_leaves_the_last_one(cell_run, cells, monkeypat
     assert {path: path.read_bytes() for path in folder.iterdir()} == content
 
 
-def test_classes_are_matched_by_name(cell_run, cells, tmp_path):
+def test_classes_are_matched_by_name_and_other_images_are_noticed(cell_run, cells, tmp_path, capsys):
     rows = [f"{path.relative_to(cells)},{path.parent.name}" for path in sorted(cells.glob("*/*/*.png"))]
     for split in ("train", "val"):
         few = [row for row in rows if row.startswith(split) and "blue" not in row]
@@ -335,12 +334,14 @@ def test_classes_are_matched_by_name(cell_run, cells, tmp_path):
         other.mkdir()
         record["arguments"]["layout"] = "csv"
         (other / "record.json").write_text(json.dumps(record))
-        for name in ("model.keras", "preparation.json"):
+        for name in ("model.keras", "preparation.json", "predictions.csv"):
             (other / name).write_bytes((cell_run.folder / name).read_bytes())
-        evaluation, _ = evaluate_run(other, cells)
+        assert main(["eval", str(other), "--data-dir", str(cells)]) == 0
     finally:
         for path in cells.glob("*.csv"):
             path.unlink()
+    assert "not the images" in capsys.readouterr().out
+    evaluation = read_evaluation(other / "evaluation-validation")
     assert sorted(evaluation.labels.tolist()) == [1] * 4 + [2] * 5
     assert evaluation.aca == pytest.approx(8 / 9)
 

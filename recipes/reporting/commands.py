@@ -54,7 +54,7 @@ def add_commands(commands, import_keras):
     command.set_defaults(command=_report)
     command.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run")
     command.add_argument("--output", default="report.html", metavar="FILE", help="default: %(default)s")
-    command.add_argument("--title", default="", help="default: the names of the runs")
+    command.add_argument("--title", default="", help="default: the name of the run, or how many there are")
 
 
 def _add_run(command):
@@ -72,6 +72,7 @@ def _add_submission(command):
 
 
 def _eval(options):
+    from recipes.reporting.evaluation import read_evaluation
     from recipes.reporting.evaluation import write_folder
     from recipes.training.prediction import evaluate_run
 
@@ -84,9 +85,19 @@ def _eval(options):
     folder = run / f"evaluation-{options.split}"
     write_folder(folder, evaluation, images, f"{run.name}, {options.split}")
     print(f"{len(evaluation):,} images of {options.split}" + (", without labels" if evaluation.labels is None else ""))
+    if options.split == "validation" and not _same_files(evaluation, read_evaluation(run)):
+        print("These are not the images that the run was validated on: it may have been trained on some of them.")
     if evaluation.labels is not None:
         tables.show_evaluation(evaluation)
     print(folder)
+
+
+def _same_files(first, second):
+    """Whether two evaluations have the same images, by folder and name; also where that is not known."""
+    if second is None or first.paths is None:
+        return True
+    first, second = ({pathlib.PurePath(path).parts[-2:] for path in each.paths} for each in (first, second))
+    return first == second
 
 
 def _predict(options):

@@ -23,7 +23,7 @@ table { border-collapse: collapse; }
 caption { text-align: left; color: var(--soft); padding-block: .25rem; }
 th, td { padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th, td, h2, a { unicode-bidi: isolate; }
-tbody th { font-weight: 600; max-width: 18rem; overflow-wrap: anywhere; }
+tbody th { font-weight: 600; min-width: 9rem; max-width: 18rem; overflow-wrap: anywhere; }
 td { max-width: 30rem; overflow-wrap: break-word; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 figure { margin: 0; }

@@ -167,22 +167,22 @@ def plot_comparison(histories, last=None):
     Example:
 
     >>> figure = plot_comparison({"a": {"val_accuracy": [0.5, 0.7], "accuracy": [0.6, 0.8]}}, last=1)
-    >>> [line.get_label() for line in figure.axes[0].lines]
-    ['a, validation', 'a, training']
+    >>> [line.get_ydata().tolist() for line in figure.axes[0].lines]
+    [[0.7], [0.8]]
     """
     if last is not None and last < 1:
         raise ValueError(f"`last` must be at least 1 epoch. Received: last={last}")
     figure = _figure(7, 4 + 0.25 * len(histories))
     axes = figure.subplots()
     for number, (name, history) in enumerate(histories.items()):
-        for metric, label, style in (("val_accuracy", "validation", "-"), ("accuracy", "training", "--")):
+        for metric, label, style in (("val_accuracy", name, "-"), ("accuracy", None, "--")):
             if metric in history:
                 values = history[metric][-last:] if last else history[metric]
-                _curve(axes, values, f"{name}, {label}", f"C{number}", linestyle=style)
-    _finish(axes, "accuracy", legend=False)
+                _curve(axes, values, label, f"C{number}", linestyle=style)
+    _finish(axes, "accuracy: validation, training dashed", legend=False)
     if last:
         axes.set_xlabel(f"epoch, of the last {last}")
-    _legend(figure, *axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    _legend(figure, *axes.get_legend_handles_labels(), loc="outside lower center")
     return figure
 
 
@@ -215,10 +215,11 @@ def plot_confusion_matrix(matrix, class_names, title=""):
     rotation = 90 if max(map(len, names)) > 4 else 0
     axes.set_xticks(range(count), names, parse_math=False, fontsize=size, rotation=rotation)
     axes.set_yticks(range(count), names, parse_math=False, fontsize=size)
-    for row, column in np.ndindex(matrix.shape) if count <= _NUMBERED else ():
-        text = f"{values[row, column]:.1f}" if percent else f"{values[row, column]:,}"
+    texts = [f"{value:.1f}" if percent else f"{value:,}" for value in values.ravel()]
+    size = min(size, 36 / max(map(len, texts)))
+    for (row, column), text in zip(np.ndindex(matrix.shape), texts if count <= _NUMBERED else ()):
         color = "white" if values[row, column] > 0.55 * top else "black"
-        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=min(size, 36 / max(len(text), 3)))
+        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=size)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true class")
     figure.colorbar(image, ax=axes, label="% of the class" if percent else "images", shrink=0.8)
@@ -305,7 +306,7 @@ def _figure(width, height):
 
 
 def _curve(axes, values, label, color, **style):
-    label = f" {label}" if label.startswith("_") else label  # legends leave out what begins with _
+    label = f" {label}" if str(label).startswith("_") else label  # legends leave out what begins with _
     marker = "." if len(values) < 30 else ""
     axes.plot(range(1, len(values) + 1), values, label=label, color=color, marker=marker, **style)
 
@@ -323,6 +324,6 @@ def _finish(axes, label, legend=True):
 
 def _legend(place, handles, labels, **options):
     """A legend that takes names as they are, and no $ for the beginning of a formula."""
-    legend = place.legend(handles, [shorten(label, 40) for label in labels], **options)
+    legend = place.legend(handles, [shorten(label, 60) for label in labels], **options)
     for text in legend.get_texts():
         text.set_parse_math(False)

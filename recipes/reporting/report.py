@@ -19,7 +19,7 @@ def report(runs, title=""):
 
     Args:
         runs: list of paths, the folders of finished runs.
-        title: str; "" for the names of the runs. Defaults to "".
+        title: str; "" for the name of the run, or how many there are. Defaults to "".
 
     Returns:
         str. HTML that needs nothing else: the pictures are inside.
@@ -52,7 +52,7 @@ def report(runs, title=""):
     ]
     if len(folders) > 1:
         sections.insert(0, _comparison(names, records, evaluations, histories))
-    return page.page(title or ", ".join(names), *sections)
+    return page.page(title or (names[0] if len(names) == 1 else f"{len(names)} runs"), *sections)
 
 
 def read_history(folder):

@@ -56,14 +56,44 @@ def evaluate_run(run, data_dir=None, split="validation", batch_size=64, device="
     if split not in SPLITS:
         raise ValueError(f"`split` must be one of {', '.join(SPLITS)}. Received: {split!r}")
     record = read_record(run)
-    recorded = record.arguments.get("data_dir")
-    if recorded and data_dir is None:
-        raise ValueError(f"Records keep no folders. Give that of the data, which was called {recorded!r} (--data-dir).")
+    for name, given in (("data_dir", data_dir), ("image_dir", image_dir)):
+        if record.arguments.get(name) and given is None:
+            flag, called = name.replace("_", "-"), record.arguments[name]
+            raise ValueError(f"Records keep no folders. Give the one that was called {called!r}: --{flag}.")
     load = _from_arrays if record.arguments.get("data") in _NAMED else _from_files
     images, labels, paths, preparation = load(record, pathlib.Path(run), data_dir, split, image_dir)
     with on_device(device):
         probabilities = predict(load_trained(run), images, preparation.normalize, batch_size)
     return Evaluation(labels, probabilities, list(preparation.class_names), paths), images
+
+
+def evaluate_split(model, dataset, preparation, split="validation", data_dir=None, batch_size=64):
+    """Evaluate a model on a data set: what a recipe passes to `run.finish`.
+
+    Args:
+        model: a `keras.Model` from prepared images to logits or to probabilities.
+        dataset: a `recipes.data.dataset.Dataset`.
+        preparation: a `recipes.data.preparation.Preparation`.
+        split: one of "validation", "test", "train". Defaults to "validation".
+        data_dir: path of the data, from which on the paths of images are kept, or None. Defaults to None.
+        batch_size: int. Defaults to 64.
+
+    Returns:
+        An `Evaluation`; its labels are None where the split has none.
+
+    Example:
+
+    >>> from recipes.data.dataset import Dataset
+    >>> images, labels = np.zeros((2, 1, 1, 3), "uint8"), np.array([0, 2])
+    >>> dataset = Dataset("black", images, labels, images, labels, ["a", "b", "c"])
+    >>> model = keras.Sequential([keras.Input((1, 1, 3)), keras.layers.Flatten()])
+    >>> evaluate_split(model, dataset, Preparation(1, "stretch", 0.0, 1.0, dataset.class_names)).aca
+    0.5
+    """
+    images, labels, found = (getattr(dataset, f"{split}_{part}", None) for part in ("images", "labels", "files"))
+    probabilities = predict(model, images, preparation.normalize, batch_size)
+    paths = None if found is None else _inside(found.paths, data_dir) if data_dir else found.paths
+    return Evaluation(labels, probabilities, list(dataset.class_names), paths)
 
 
 def predict_files(run, paths, batch_size=64, device="auto", skip_bad=False):
@@ -313,7 +343,8 @@ def _renumber(labels, names, wanted):
     return np.array([wanted.index(name) for name in names])[labels]
 
 
-def _inside(paths, folder):
-    """Paths from the folder of the data on: what is written of them may travel."""
-    paths, folder = [pathlib.Path(path) for path in paths], pathlib.Path(folder)
+def _inside(paths, data_dir):
+    """Paths from the folder of the data on, or that of their csv: what is written of them may travel."""
+    paths, folder = [pathlib.Path(path) for path in paths], pathlib.Path(data_dir)
+    folder = folder.parent if folder.is_file() else folder
     return [str(path.relative_to(folder) if path.is_relative_to(folder) else path) for path in paths]
