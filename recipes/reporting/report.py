@@ -76,12 +76,9 @@ def read_history(folder):
 
 
 def _names(folders):
-    """Names of the runs, of which no two are the same."""
+    """Names of the runs, numbered where they are the same."""
     names = [folder.resolve().name for folder in folders]
-    return [
-        f"{folder.resolve().parent.name}/{name}" if names.count(name) > 1 else name
-        for folder, name in zip(folders, names)
-    ]
+    return [f"{name} ({number})" if names.count(name) > 1 else name for number, name in enumerate(names, 1)]
 
 
 def _evaluations(folder):

@@ -146,11 +146,11 @@ class Run:
             best = max(range(record.epochs), key=record.history["val_accuracy"].__getitem__)
             value = float(record.history["val_accuracy"][best])
             record.metrics["best"] = {"epoch": best + 1, "val_accuracy": value}
+        model.save(self.folder / "model.keras")  # first: whatever fails after it can be made again
         if preparation is not None:
             preparation.write(self.folder)
         if evaluation is not None:
             self._keep(evaluation, dataset.validation_images)
-        model.save(self.folder / "model.keras")
         plots.save(plots.plot_history(record.history), self.folder / "curves.png")
         plots.save(plots.plot_learning_rate(learning_rates, record.epochs), self.folder / "learning_rate.png")
         plots.save(plots.plot_images(*samples), self.folder / "samples.png")
