@@ -339,4 +339,4 @@ def _reason(error):
         return "no such file"
     if isinstance(error, UnidentifiedImageError):
         return "no image, damaged, or of a format that is not read"
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
