@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 
 from recipes.data import cache
+from recipes.data import csv_files
 from recipes.data import decoding
 from recipes.data import files
 from recipes.data import layouts
 from recipes.data import splits
+from recipes.data.decoded import DecodedImages
 from recipes.data.images import load_image_dataset
 from recipes.data.preparation import Preparation
 from recipes.data.preparation import read_preparation
@@ -163,7 +165,7 @@ def test_many_problems_are_shortened(tmp_path):
 
 def test_decoded_images_are_indexed_as_an_array_is(tmp_path):
     draw(tmp_path, [f"{number}.png" for number in range(5)])
-    images = decoding.DecodedImages([str(tmp_path / f"{number}.png") for number in range(5)], 8, "pad")
+    images = DecodedImages([str(tmp_path / f"{number}.png") for number in range(5)], 8, "pad")
     array = decoding.read_images(images.paths, 8, "pad")
     assert (images.shape, images.ndim, images.dtype, len(images)) == (array.shape, 4, array.dtype, 5)
     for index in (2, -1, slice(1, 4), [3, 0], np.array([4, 4]), np.array([True, False] * 2 + [True]), slice(0, 0)):
@@ -189,7 +191,7 @@ def test_columns_and_separators_are_found(header, names, tmp_path):
     text = "\n".join([header, *(separator.join(row) for row in rows)])
     (tmp_path / "some.csv").write_text(text, encoding="utf-8-sig")
     given = {"path_column": "a", "label_column": "b"} if names else {}
-    found = files.read_csv(tmp_path / "some.csv", **given)
+    found = csv_files.read_csv(tmp_path / "some.csv", **given)
     assert [pathlib.Path(path).name for path in found.paths] == ["2.png", "1.png"]
     assert found.labels.tolist() == [1, 0]
     assert found.class_names == ["a", "b"]
@@ -197,12 +199,12 @@ def test_columns_and_separators_are_found(header, names, tmp_path):
 
 def test_classes_are_in_the_order_of_names_or_of_values(tmp_path):
     names = [f"{number}.png" for number in range(4)]
-    numbers = files.read_csv(write_csv(tmp_path / "1.csv", path=names, label=[10, 9, 2, 10]))
+    numbers = csv_files.read_csv(write_csv(tmp_path / "1.csv", path=names, label=[10, 9, 2, 10]))
     assert numbers.class_names == ["2", "9", "10"]
     assert numbers.labels.tolist() == [2, 1, 0, 2]
-    floats = files.read_csv(write_csv(tmp_path / "2.csv", path=names, label=[1.0, 0.0, 1.0, 0.0]))
+    floats = csv_files.read_csv(write_csv(tmp_path / "2.csv", path=names, label=[1.0, 0.0, 1.0, 0.0]))
     assert floats.class_names == ["0", "1"]
-    words = files.read_csv(write_csv(tmp_path / "3.csv", path=names, label=["b", "NA", "a", "10"]))
+    words = csv_files.read_csv(write_csv(tmp_path / "3.csv", path=names, label=["b", "NA", "a", "10"]))
     assert words.class_names == ["10", "NA", "a", "b"]
     class_folders(tmp_path / "folders", {"10": 1, "9": 1})
     assert files.list_images(tmp_path / "folders").class_names == ["9", "10"]
@@ -211,7 +213,7 @@ def test_classes_are_in_the_order_of_names_or_of_values(tmp_path):
 def test_ids_match_without_extension_and_with_other_zeros(tmp_path):
     draw(tmp_path, ["sub/00007.png", "sub/cell_1.v2.bmp", "plain.tif", "deep/er/x.png"])
     ids = ["7", "cell_1.v2", "plain.tif", "deep\\er\\x.png", "absent"]
-    found, problems = files.find_files(ids, [tmp_path])
+    found, problems = csv_files.find_files(ids, [tmp_path])
     assert found[:4] == [
         str(tmp_path / name) for name in ("sub/00007.png", "sub/cell_1.v2.bmp", "plain.tif", "deep/er/x.png")
     ]
@@ -235,7 +237,14 @@ def test_ids_match_without_extension_and_with_other_zeros(tmp_path):
 def test_csv_files_that_make_no_sense_are_refused(columns, arguments, message, tmp_path):
     draw(tmp_path, ["1.png", "2.png", "x/same.png", "y/same.png"])
     with pytest.raises(ValueError, match=message):
-        files.read_csv(write_csv(tmp_path / "some.csv", **columns), **arguments)
+        csv_files.read_csv(write_csv(tmp_path / "some.csv", **columns), **arguments)
+
+
+@pytest.mark.parametrize("content", ["path,label\n1.png,a,b\n", "path,label\n1.png,a\n2.png,a,b\n", "", "\xff\xfe"])
+def test_csv_files_that_cannot_be_read_are_named(content, tmp_path):
+    (tmp_path / "some.csv").write_text(content, encoding="latin-1")
+    with pytest.raises(ValueError, match="Cannot read .*some.csv"):
+        csv_files.read_table(tmp_path / "some.csv")
 
 
 # Layouts
@@ -396,7 +405,7 @@ def test_every_cache_gives_the_same_images(folder, tmp_path):
     np.testing.assert_allclose(memory.mean, memory.train_images.mean((0, 1, 2)), atol=1e-4)
     np.testing.assert_allclose(memory.std, memory.train_images.std((0, 1, 2)), atol=1e-4)
     assert isinstance(kept["disk"].train_images, np.memmap)
-    assert isinstance(kept["none"].train_images, decoding.DecodedImages)
+    assert isinstance(kept["none"].train_images, DecodedImages)
     assert type(kept["auto"].train_images) is np.ndarray
     assert kept["disk"].describe() == memory.describe()
     assert kept["none"].describe()["sha256"] != memory.describe()["sha256"]
@@ -501,7 +510,7 @@ def test_bad_files_are_all_refused_or_skipped_and_counted(kept, folder, tmp_path
         assert len(data.validation_images) == len(data.validation_labels) == 3
     for path in (folder / "train" / "b").iterdir():
         path.write_text("no image")
-    with pytest.raises(ValueError, match="No image of class b"):
+    with pytest.raises(ValueError, match="No image can be read of class b"):
         load_image_dataset(folder, 8, skip_bad=True, **arguments)
 
 
