@@ -86,6 +86,14 @@ def test_patients_are_not_divided(flat):
     assert (table.groupby(patient).split.nunique() == 1).all()
 
 
+def test_patients_who_were_divided_by_others_are_named(tmp_path):
+    draw(tmp_path / "in", ["train/1.png", "train/2.png", "test/3.png"])
+    table = write_csv(tmp_path / "some.csv", id=[1, 2, 3], label=list("aba"), patient=list("xyx"))
+    with pytest.raises(ValueError, match="Groups.*x in train and test"):
+        arrange(tmp_path / "in", tmp_path / "out", csv=table, group_column="patient")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("mode", ["link", "symlink"])
 def test_class_folders_are_split_by_links(mode, tmp_path):
     names = [f"{name}/{name}{number}.png" for name in "ab" for number in range(5)]

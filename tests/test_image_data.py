@@ -218,6 +218,7 @@ def test_ids_match_without_extension_and_with_other_zeros(tmp_path):
         str(tmp_path / name) for name in ("sub/00007.png", "sub/cell_1.v2.bmp", "plain.tif", "deep/er/x.png")
     ]
     assert list(problems) == [4]
+    assert csv_files.find_files(["7"], [tmp_path, tmp_path / "sub"])[0] == found[:1]
 
 
 @pytest.mark.parametrize(
@@ -283,7 +284,7 @@ def test_csv_by_split_with_a_test_without_labels(tmp_path):
     write_csv(tmp_path / "train.csv", Path=paths[:4], label=["b", "a", "b", "a"])
     write_csv(tmp_path / "valid.csv", Path=paths[4:5], label=["b"])
     write_csv(tmp_path / "test.csv", Path=paths[5:])
-    sizes, found = found_in(tmp_path)
+    sizes, found = found_in(tmp_path, label_column="label")
     assert sizes == {"train": 4, "validation": 1, "test": 2}
     assert found["train"].labels.tolist() == [1, 0, 1, 0]
     assert found["validation"].labels.tolist() == [1]

@@ -153,10 +153,8 @@ def _list(images, output, csv, columns):
 
 def _unlisted(folders, listed):
     known = {pathlib.Path(path).absolute() for path in listed}
-    for folder in folders:
-        for path in files.files_below(folder):
-            if path.absolute() not in known and path.suffix.lower() != ".csv":
-                yield path
+    found = (path for folder in folders for path in files.files_below(folder, decoding.SUFFIXES))
+    return (path for path in found if path.absolute() not in known)
 
 
 def _given(found, folders):
@@ -167,6 +165,7 @@ def _given(found, folders):
         if name is None:
             raise ValueError(f"{path} is in none of {', '.join(map(str, folders.values()))}. Nothing was written.")
         split.append(name)
+    layouts.check_apart({name: found.take(np.flatnonzero(np.array(split) == name)) for name in folders})
     return split
 
 

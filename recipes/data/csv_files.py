@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+from recipes.data.decoding import SUFFIXES
 from recipes.data.decoding import shorten
 from recipes.data.files import ImageFiles
 from recipes.data.files import files_below
@@ -27,7 +28,7 @@ def read_csv(
     """List the images that a csv names.
 
     Separated by commas, semicolons or tabs. Paths are absolute, or begin at one of some folders or at that
-    of the csv; where there is no such file, they are taken as names, with or without extension, of files
+    of the csv; where there is no such file, they are taken as names, with or without extension, of images
     anywhere below the folders, and numbers match with or without leading zeros.
 
     Args:
@@ -61,7 +62,8 @@ def read_csv(
     labels = None if label_column is None else [_plain(text) for text in table[label_column]]
     if not need_labels and labels is not None and not any(labels):
         labels = None
-    groups = None if group_column is None else list(table[find_column(path, table, group_column, (), "group_column")])
+    group_column = group_column and find_column(path, table, group_column, (), "group_column", need_labels)
+    groups = None if group_column is None else list(table[group_column])
     for column, cells in (("path", list(names)), ("label", labels), ("group", groups)):
         empty = [str(row) for row, cell in enumerate(cells or [], 2) if not cell]
         if empty:
@@ -145,8 +147,8 @@ def find_column(path, table, given, known, argument, needed=True):
     """
     columns = list(table.columns)
     if given is not None:
-        if given in columns:
-            return given
+        if given in columns or not needed:
+            return given if given in columns else None
         raise ValueError(f"{path} has no column {given!r}. Its columns: {', '.join(columns)}.")
     plain = {"".join(letter for letter in name.lower() if letter.isalnum()): name for name in reversed(columns)}
     found = next((plain[name] for name in known if name in plain), None)
@@ -181,7 +183,7 @@ def find_files(names, folders, home=None):
         exact = next((folder / name for folder in begins if (folder / name).is_file()), None)
         if exact is None and by_name is None:
             by_name = _by_name(folders)
-        hits = [exact] if exact else sorted(by_name.get(name) or by_name.get(_integer(name)) or [])
+        hits = [exact] if exact else sorted((by_name.get(name) or by_name.get(_integer(name)) or {}).values())
         if len(hits) > 1:
             problems[position] = f"{name!r} could be {' or '.join(map(str, hits[:3]))}"
             paths.append(None)
@@ -193,14 +195,14 @@ def find_files(names, folders, home=None):
 
 
 def _by_name(folders):
-    """Files by their path within the folder and their name, with and without extension, and as numbers."""
+    """Images by their path within the folder and their name, with and without extension, and as numbers."""
     found = {}
     for folder in folders:
-        for path in files_below(folder):
+        for path in files_below(folder, SUFFIXES):
             inner = path.relative_to(folder)
             keys = {inner.as_posix(), inner.with_suffix("").as_posix(), path.name, path.stem, _integer(path.stem)}
             for key in keys - {None}:
-                found.setdefault(key, set()).add(path)
+                found.setdefault(key, {})[path.absolute()] = path  # once, where folders overlap
     return found
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 FITS = ("stretch", "crop", "pad", "center_crop")
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF")
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 _MARGIN = 2  # JPEGs are decoded smaller where they are still so many times larger than the result
 _SHOWN = 20
 

@@ -119,11 +119,12 @@ def class_folders(directory):
     return sorted(path for path in found if path.is_dir() and not path.name.startswith("."))
 
 
-def files_below(folder):
+def files_below(folder, suffixes=None):
     """All files in a folder, at any depth, but for hidden ones.
 
     Args:
         folder: path.
+        suffixes: tuple of str in lower case, such as ".png", or None for any. Defaults to None.
 
     Returns:
         list of `pathlib.Path`, sorted.
@@ -135,7 +136,8 @@ def files_below(folder):
     """
     folder = pathlib.Path(folder)
     found = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    found = (path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    return sorted(path for path in found if suffixes is None or path.suffix.lower() in suffixes)
 
 
 def in_class_order(names):

@@ -84,7 +84,7 @@ def find_splits(
         train = found["train"]
         parts = splits.split(train.labels, validation_fraction, seed, train.groups, train.class_names)
         found["train"], found["validation"] = map(train.take, parts)
-    _check_apart(found)
+    check_apart(found)
     return found
 
 
@@ -113,6 +113,30 @@ def split_entries(paths):
         if name:
             found[name] = path
     return found
+
+
+def check_apart(found):
+    """Refuse files and groups that are in two splits: figures would be of what was trained on.
+
+    Args:
+        found: dict from split to `ImageFiles`.
+
+    Raises:
+        ValueError: if there are any.
+
+    Example:
+
+    >>> check_apart({})
+    """
+    for kind in ("paths", "groups"):
+        seen = {}
+        for name, part in found.items():
+            for each in set(getattr(part, kind) or []):
+                seen.setdefault(each, []).append(name)
+        shared = [f"{each} in {' and '.join(names)}" for each, names in sorted(seen.items()) if len(names) > 1]
+        if shared:
+            kind = "Images" if kind == "paths" else "Groups"
+            raise ValueError(f"{kind} are in more than one split: {shorten(shared)}. Leave each in one.")
 
 
 def _folders(path):
@@ -172,16 +196,3 @@ def _from_tables(path, tables, image_dir, **columns):
             classes = train.class_names
             found[name] = read_csv(tables[name], class_names=classes, need_labels=name != "test", **columns)
     return found
-
-
-def _check_apart(found):
-    """Refuse files and groups that are in two splits: what was trained on would be counted as known."""
-    for kind in ("paths", "groups"):
-        seen = {}
-        for name, part in found.items():
-            for each in set(getattr(part, kind) or []):
-                seen.setdefault(each, []).append(name)
-        shared = [f"{each} in {' and '.join(names)}" for each, names in sorted(seen.items()) if len(names) > 1]
-        if shared:
-            kind = "Images" if kind == "paths" else "Groups"
-            raise ValueError(f"{kind} are in more than one split: {shorten(shared)}. Leave each in one.")
