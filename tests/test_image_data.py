@@ -157,7 +157,8 @@ def test_everything_that_cannot_be_read_is_listed_in_one_error(tmp_path, monkeyp
     assert "missing.png: no such file" in text
 
 
-def test_many_problems_are_shortened(tmp_path):
+def test_many_problems_are_shortened(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoding, "_TASKS", 7)
     with pytest.raises(ValueError, match=r"^50 images.*0\.png.*19\.png: no such file; and 30 more") as error:
         decoding.read_images([tmp_path / f"{number}.png" for number in range(50)], 8)
     assert "20.png" not in str(error.value)

@@ -167,6 +167,7 @@ def _write(path, paths, size, fit):
             images = _without(images, _good(paths, problems), part)
         images.flush()
         description = {"shape": list(images.shape), "checksum": _checksum(images), "problems": problems}
+        del images  # some systems do not rename what is mapped
         part.replace(path)
         part.write_text(json.dumps(description))
         part.replace(path.with_suffix(".json"))

@@ -11,6 +11,7 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF")
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 _MARGIN = 2  # JPEGs are decoded smaller where they are still so many times larger than the result
 _SHOWN = 20
+_TASKS = 4096  # at most, as each waits in memory
 
 
 def read_image(path, image_size, fit="stretch"):
@@ -205,16 +206,20 @@ def check_size(image_size):
 
 def _try_each(function, count):
     """Call with every position, in threads, and gather what they raise."""
+    several = max(1, count // _TASKS)
 
-    def attempt(position):
-        try:
-            function(position)
-        except ValueError as error:
-            return str(error)
-        return None
+    def attempt(start):
+        problems = {}
+        for position in range(start, min(start + several, count)):
+            try:
+                function(position)
+            except ValueError as error:
+                problems[position] = str(error)
+        return problems
 
     with concurrent.futures.ThreadPoolExecutor() as threads:
-        return {position: text for position, text in enumerate(threads.map(attempt, range(count))) if text}
+        parts = list(threads.map(attempt, range(0, count, several)))
+    return {position: problem for part in parts for position, problem in part.items()}
 
 
 def _open(path, size=None, formats=FORMATS):
