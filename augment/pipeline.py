@@ -35,8 +35,8 @@ def pipeline(
     `steps_per_epoch` to `fit`.
 
     Arrays become tensors. Of a mapped file, a `numpy.memmap`, and of an object that has a method
-    `rows(index)` beside `shape` and `dtype`, only the samples of each batch are read, by NumPy, in the
-    threads of the pipeline.
+    `rows(index)` beside `shape`, `dtype`, a length and slices, only the samples of each batch are read, by
+    NumPy, in the threads of the pipeline.
 
     Args:
         images: array-like `(samples, height, width, channels)`, uint8 or float.

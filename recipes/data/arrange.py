@@ -12,6 +12,7 @@ from recipes.data import decoding
 from recipes.data import files
 from recipes.data import layouts
 from recipes.data import splits
+from recipes.data.csv_files import read_csv
 
 MODES = ("copy", "link", "symlink")
 SPLITS = ("train", "validation", "test")
@@ -70,7 +71,7 @@ def arrange(
     ValueError: `images` must be a folder. Received: 'nowhere'
     """
     images, output = pathlib.Path(images), pathlib.Path(output)
-    _check(images, output, csv, mode, validation_fraction, test_fraction)
+    _check(images, mode, validation_fraction, test_fraction)
     columns = {"path_column": path_column, "label_column": label_column, "group_column": group_column}
     found, folders, unlisted = _list(images, output, csv, columns)
     bad = decoding.check_images(found.paths)
@@ -84,7 +85,7 @@ def arrange(
         raise ValueError(f"{images} holds no image to arrange.")
     split = _given(found, folders) if folders else _drawn(found, validation_fraction, test_fraction, seed)
     plan = [
-        (path, f"{name}/{found.class_names[label]}/{pathlib.Path(path).name}")
+        (str(pathlib.Path(path).absolute()), f"{name}/{found.class_names[label]}/{pathlib.Path(path).name}")
         for path, label, name in zip(found.paths, found.labels, split)
     ]
     _check_plan(plan, output, mode)
@@ -119,13 +120,11 @@ def show_counts(counts):
     rich.console.Console().print(table)
 
 
-def _check(images, output, csv, mode, validation_fraction, test_fraction):
+def _check(images, mode, validation_fraction, test_fraction):
     if mode not in MODES:
         raise ValueError(f"`mode` must be one of {', '.join(MODES)}. Received: {mode!r}")
     if not images.is_dir():
         raise ValueError(f"`images` must be a folder. Received: {str(images)!r}")
-    if csv is None and images.absolute() in (output.absolute(), *output.absolute().parents):
-        raise ValueError(f"`output` must lie outside of {images}, all of whose folders are classes. Received: {output}")
     fractions = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
     for name, value in fractions.items():
         if value != 0:
@@ -138,24 +137,24 @@ def _list(images, output, csv, columns):
     """The labelled files, the folders of splits that were given, and what is in no row of the csv."""
     entries = [each for each in files.class_folders(images) if each.absolute() != output.absolute()]
     folders = layouts.split_entries(entries)
+    looked_in = list(folders.values()) or [images]
+    inside = [folder for folder in looked_in if output.absolute().is_relative_to(folder.absolute())]
+    if inside:
+        raise ValueError(f"`output` must lie outside of {inside[0]}, where images are read. Received: {output}")
     if csv is None:
         if any(columns.values()):
             raise ValueError("Columns are those of a csv: pass csv (--csv) as well.")
         if folders:
             raise ValueError(f"{images} has folders for splits already. Pass a csv (--csv) that says the classes.")
         return files.list_images(images, check=False), {}, []
-    looked_in = list(folders.values()) or [images]
-    found = files.read_csv(csv, **columns, folders=looked_in)
-    return found, folders, [f"{path}: in no row of {csv}" for path in _unlisted(looked_in, output, found.paths)]
+    found = read_csv(csv, **columns, folders=looked_in)
+    return found, folders, [f"{path}: in no row of {csv}" for path in _unlisted(looked_in, found.paths)]
 
 
-def _unlisted(folders, output, listed):
+def _unlisted(folders, listed):
     known = {pathlib.Path(path).absolute() for path in listed}
-    for folder in folders:
-        for path in files.files_below(folder):
-            path = path.absolute()
-            if path not in known and path.suffix.lower() != ".csv" and output.absolute() not in path.parents:
-                yield path
+    found = (path for folder in folders for path in files.files_below(folder, decoding.SUFFIXES))
+    return (path for path in found if path.absolute() not in known)
 
 
 def _given(found, folders):
@@ -166,6 +165,7 @@ def _given(found, folders):
         if name is None:
             raise ValueError(f"{path} is in none of {', '.join(map(str, folders.values()))}. Nothing was written.")
         split.append(name)
+    layouts.check_apart({name: found.take(np.flatnonzero(np.array(split) == name)) for name in folders})
     return split
 
 

@@ -11,6 +11,7 @@ import zlib
 import numpy as np
 
 from recipes.data import decoding
+from recipes.data.decoded import DecodedImages
 
 CACHES = ("auto", "memory", "disk", "none")
 _FORMAT = 1
@@ -80,7 +81,7 @@ def load_images(paths, image_size, fit="stretch", cache="memory", cache_dir=None
     size = decoding.check_size(image_size)
     if cache == "none":
         problems = decoding.check_images(paths)
-        return decoding.DecodedImages([paths[row] for row in _good(paths, problems)], size, fit), problems
+        return DecodedImages([paths[row] for row in _good(paths, problems)], size, fit), problems
     if cache == "disk":
         return _on_disk(paths, size, fit, pathlib.Path(cache_dir or default_folder()))
     images = np.empty((len(paths), *size, 3), "uint8")
@@ -166,6 +167,7 @@ def _write(path, paths, size, fit):
             images = _without(images, _good(paths, problems), part)
         images.flush()
         description = {"shape": list(images.shape), "checksum": _checksum(images), "problems": problems}
+        del images  # some systems do not rename what is mapped
         part.replace(path)
         part.write_text(json.dumps(description))
         part.replace(path.with_suffix(".json"))

@@ -1,7 +1,6 @@
 """Image files to RGB arrays: by Pillow, in threads, the same on every backend."""
 
 import concurrent.futures
-import dataclasses
 import io
 import pathlib
 
@@ -9,8 +8,10 @@ import numpy as np
 
 FITS = ("stretch", "crop", "pad", "center_crop")
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF")
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 _MARGIN = 2  # JPEGs are decoded smaller where they are still so many times larger than the result
 _SHOWN = 20
+_TASKS = 4096  # at most, as each waits in memory
 
 
 def read_image(path, image_size, fit="stretch"):
@@ -163,71 +164,6 @@ def shorten(texts):
     return "; ".join(texts[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
 
-@dataclasses.dataclass(frozen=True)
-class DecodedImages:
-    """Image files as an array that is decoded, in threads, where it is indexed.
-
-    Args:
-        paths: list of paths.
-        image_size: int or (height, width).
-        fit: as for `read_image`. Defaults to "stretch".
-
-    Example:
-
-    >>> DecodedImages(["1.png", "2.png"], 32).shape
-    (2, 32, 32, 3)
-    """
-
-    paths: list
-    image_size: object
-    fit: str = "stretch"
-
-    ndim = 4
-    dtype = np.dtype("uint8")
-
-    def __post_init__(self):
-        check_fit(self.fit)
-        object.__setattr__(self, "image_size", check_size(self.image_size))
-
-    @property
-    def shape(self):
-        return (len(self.paths), *self.image_size, 3)
-
-    def __len__(self):
-        return len(self.paths)
-
-    def __getitem__(self, index):
-        index = np.arange(len(self))[index]
-        if index.ndim == 0:
-            return read_image(self.paths[index], self.image_size, self.fit)
-        return self.rows(index)
-
-    def rows(self, index):
-        """Decode some of the images.
-
-        Args:
-            index: int `(some,)`. Their positions.
-
-        Returns:
-            uint8 `(some, height, width, 3)`.
-        """
-        return read_images([self.paths[position] for position in index], self.image_size, self.fit)
-
-    def __array__(self, dtype=None, copy=None):
-        images = self[:]
-        return images if dtype is None else images.astype(dtype, copy=False)
-
-    def contents(self):
-        """What stands for the pixels in a fingerprint: sizes, and the bytes of the files.
-
-        Yields:
-            bytes.
-        """
-        yield repr((self.shape, self.fit)).encode()
-        for path in self.paths:
-            yield pathlib.Path(path).read_bytes()
-
-
 def check_fit(fit):
     """Refuse what is no way of fitting an image.
 
@@ -270,16 +206,20 @@ def check_size(image_size):
 
 def _try_each(function, count):
     """Call with every position, in threads, and gather what they raise."""
+    several = max(1, count // _TASKS)
 
-    def attempt(position):
-        try:
-            function(position)
-        except ValueError as error:
-            return str(error)
-        return None
+    def attempt(start):
+        problems = {}
+        for position in range(start, min(start + several, count)):
+            try:
+                function(position)
+            except ValueError as error:
+                problems[position] = str(error)
+        return problems
 
     with concurrent.futures.ThreadPoolExecutor() as threads:
-        return {position: text for position, text in enumerate(threads.map(attempt, range(count))) if text}
+        parts = list(threads.map(attempt, range(0, count, several)))
+    return {position: problem for part in parts for position, problem in part.items()}
 
 
 def _open(path, size=None, formats=FORMATS):
@@ -339,4 +279,4 @@ def _reason(error):
         return "no such file"
     if isinstance(error, UnidentifiedImageError):
         return "no image, damaged, or of a format that is not read"
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]

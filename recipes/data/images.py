@@ -81,7 +81,7 @@ def load_image_dataset(
         found[name] = files.take([row for row in range(len(files)) if row not in bad])
     if not skip_bad:
         decoding.refuse(problems)
-    _check_classes(found["train"])
+    _check_what_is_left(found)
     parts = {}
     for name, files in found.items():
         parts.update({f"{name}_images": images[name], f"{name}_labels": files.labels, f"{name}_files": files})
@@ -90,7 +90,9 @@ def load_image_dataset(
     return Dataset(name, **parts, class_names=class_names, skipped=tuple(problems.values()))
 
 
-def _check_classes(files):
-    empty = [name for label, name in enumerate(files.class_names) if label not in files.labels]
+def _check_what_is_left(found):
+    train = found["train"]
+    empty = [name for name, files in found.items() if not len(files)]
+    empty += [f"class {name}" for label, name in enumerate(train.class_names) if label not in train.labels]
     if empty:
-        raise ValueError(f"No image of class {', '.join(empty)} for training can be read.")
+        raise ValueError(f"No image can be read of {', '.join(empty)}.")

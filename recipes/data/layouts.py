@@ -4,6 +4,8 @@ import pathlib
 
 from recipes.data import files
 from recipes.data import splits
+from recipes.data.csv_files import read_csv
+from recipes.data.decoding import shorten
 
 LAYOUTS = ("auto", "folders", "csv")
 SPLIT_NAMES = {
@@ -41,7 +43,7 @@ def find_splits(
             there are no class folders. Defaults to "auto".
         validation_fraction: float, where it is split off. Defaults to 0.2.
         seed: int, of that split. Defaults to 0.
-        path_column: str or None, as for `recipes.data.files.read_csv`. Defaults to None.
+        path_column: str or None, as for `recipes.data.csv_files.read_csv`. Defaults to None.
         label_column: str or None. Defaults to None.
         group_column: str or None. No group may be in two splits. Defaults to None.
         image_dir: path that a csv's paths begin at, besides its own folder, or None. Defaults to None.
@@ -65,6 +67,7 @@ def find_splits(
     path = pathlib.Path(data_dir)
     if not path.exists():
         raise ValueError(f"`data_dir` must be a folder or a csv. Received: {str(data_dir)!r}")
+    files.check_finished(path)
     columns = {"path_column": path_column, "label_column": label_column, "group_column": group_column}
     tables = _tables(path)
     wants_csv = layout == "csv" or any(columns.values()) or path.is_file()
@@ -81,7 +84,7 @@ def find_splits(
         train = found["train"]
         parts = splits.split(train.labels, validation_fraction, seed, train.groups, train.class_names)
         found["train"], found["validation"] = map(train.take, parts)
-    _check_apart(found)
+    check_apart(found)
     return found
 
 
@@ -110,6 +113,30 @@ def split_entries(paths):
         if name:
             found[name] = path
     return found
+
+
+def check_apart(found):
+    """Refuse files and groups that are in two splits: figures would be of what was trained on.
+
+    Args:
+        found: dict from split to `ImageFiles`.
+
+    Raises:
+        ValueError: if there are any.
+
+    Example:
+
+    >>> check_apart({})
+    """
+    for kind in ("paths", "groups"):
+        seen = {}
+        for name, part in found.items():
+            for each in set(getattr(part, kind) or []):
+                seen.setdefault(each, []).append(name)
+        shared = [f"{each} in {' and '.join(names)}" for each, names in sorted(seen.items()) if len(names) > 1]
+        if shared:
+            kind = "Images" if kind == "paths" else "Groups"
+            raise ValueError(f"{kind} are in more than one split: {shorten(shared)}. Leave each in one.")
 
 
 def _folders(path):
@@ -162,23 +189,10 @@ def _from_tables(path, tables, image_dir, **columns):
     if image_dir is not None:
         folders.append(pathlib.Path(image_dir))
     columns["folders"] = folders
-    train = files.read_csv(tables.get("train", tables.get(None)), **columns)
+    train = read_csv(tables.get("train", tables.get(None)), **columns)
     found = {"train": train}
     for name in ("validation", "test"):
         if name in tables:
             classes = train.class_names
-            found[name] = files.read_csv(tables[name], class_names=classes, need_labels=name != "test", **columns)
+            found[name] = read_csv(tables[name], class_names=classes, need_labels=name != "test", **columns)
     return found
-
-
-def _check_apart(found):
-    """Refuse files and groups that are in two splits: what was trained on would be counted as known."""
-    for kind in ("paths", "groups"):
-        seen = {}
-        for name, part in found.items():
-            for each in set(getattr(part, kind) or []):
-                seen.setdefault(each, []).append(name)
-        shared = [f"{each} in {' and '.join(names)}" for each, names in sorted(seen.items()) if len(names) > 1]
-        if shared:
-            kind = "Images" if kind == "paths" else "Groups"
-            raise ValueError(f"{kind} are in more than one split: {files.decoding.shorten(shared)}. Leave each in one.")

@@ -40,7 +40,7 @@ class Preparation:
     fit: str
     mean: tuple
     std: tuple
-    class_names: tuple
+    class_names: list
 
     def __post_init__(self):
         decoding.check_fit(self.fit)
@@ -159,4 +159,4 @@ def _channels(name, value, least):
 def _names(names):
     if isinstance(names, str) or not all(isinstance(name, str) for name in names) or not names:
         raise ValueError(f"`class_names` must be a list of str. Received: {names!r}")
-    return tuple(names)
+    return list(names)

@@ -73,7 +73,7 @@ def check_fraction(name, value):
 def _by_class(labels, fraction, seed):
     from sklearn.model_selection import StratifiedShuffleSplit
 
-    classes, count = len(np.unique(labels)), int(np.ceil(fraction * len(labels)))
+    classes, count = len(np.unique(labels)), int(np.ceil(round(fraction * len(labels), 6)))
     if min(count, len(labels) - count) < classes:
         raise ValueError(
             f"{fraction} of {len(labels)} images leaves fewer than one of each of {classes} classes on a side. "
