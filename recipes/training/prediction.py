@@ -8,9 +8,11 @@ import pathlib
 import keras
 import numpy as np
 
+from recipes.data import csv_files
 from recipes.data import decoding
 from recipes.data import files
 from recipes.data.cifar10 import load_cifar10
+from recipes.data.decoded import DecodedImages
 from recipes.data.digits import load_digits
 from recipes.data.layouts import find_splits
 from recipes.data.preparation import Preparation
@@ -22,7 +24,6 @@ from recipes.training import session
 SPLITS = ("validation", "test", "train")
 DEVICES = ("auto", "cpu", "gpu")
 _NAMED = {"digits": lambda data_dir: load_digits(), "cifar10": load_cifar10}
-_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 
 
 def evaluate_run(run, data_dir=None, split="validation", batch_size=64, device="auto", image_dir=None):
@@ -167,18 +168,18 @@ def find_images(inputs, path_column=None):
     found = {}
     for path in map(pathlib.Path, inputs):
         if path.is_dir():
-            inside = [str(file) for file in files.files_below(path) if file.suffix.lower() in _SUFFIXES]
+            inside = list(map(str, files.files_below(path, decoding.SUFFIXES)))
             if not inside:
-                raise ValueError(f"{path} holds no images: no file ends in {', '.join(_SUFFIXES)}.")
+                raise ValueError(f"{path} holds no images: no file ends in {', '.join(decoding.SUFFIXES)}.")
             found.update(zip(inside, inside))
         elif not path.is_file():
             raise ValueError(
                 f"{path} is neither a file nor a folder. Give images, folders of images, or a csv with their paths."
             )
         elif path.suffix.lower() == ".csv":
-            listed = files.read_csv(path, path_column, need_labels=False)
-            table = files.read_table(path)
-            column = files.find_column(path, table, path_column, files.PATH_COLUMNS, "path_column")
+            listed = csv_files.read_csv(path, path_column, need_labels=False)
+            table = csv_files.read_table(path)
+            column = csv_files.find_column(path, table, path_column, csv_files.PATH_COLUMNS, "path_column")
             found.update(zip(listed.paths, table[column]))
         else:
             found[str(path)] = str(path)
@@ -326,13 +327,15 @@ def _from_files(record, run, data_dir, split, image_dir):
     found = find_splits(**{"seed": record.seed, **arguments, "data_dir": data_dir, "image_dir": image_dir})
     if split not in found:
         raise ValueError(f"{data_dir} holds {', '.join(found)}. Received: split={split!r}")
-    files = found[split]
+    chosen = found[split]
     if record.arguments.get("skip_bad"):
-        bad = decoding.check_images(files.paths)
-        files = files.take([position for position in range(len(files)) if position not in bad])
-    images = decoding.DecodedImages(files.paths, preparation.image_size, preparation.fit)
-    labels = None if files.labels is None else _renumber(files.labels, files.class_names, preparation.class_names)
-    return images, labels, _inside(files.paths, data_dir), preparation
+        bad = decoding.check_images(chosen.paths)
+        chosen = chosen.take([position for position in range(len(chosen)) if position not in bad])
+    images = DecodedImages(chosen.paths, preparation.image_size, preparation.fit)
+    labels = chosen.labels
+    if labels is not None:
+        labels = _renumber(labels, chosen.class_names, preparation.class_names)
+    return images, labels, _inside(chosen.paths, data_dir), preparation
 
 
 def _renumber(labels, names, wanted):
