@@ -1,4 +1,6 @@
-"""Input pipelines on tf.data, for arrays that fit in memory."""
+"""Input pipelines on tf.data, for arrays: in memory, in mapped files, or made where they are indexed."""
+
+import numpy as np
 
 from augment import draws
 from augment.generator import as_batch
@@ -32,8 +34,12 @@ def pipeline(
     the stream is the same however many threads make it. It is a stream of epochs: pass its
     `steps_per_epoch` to `fit`.
 
+    Arrays become tensors. Of a mapped file, a `numpy.memmap`, and of an object that has a method
+    `rows(index)` beside `shape`, `dtype`, a length and slices, only the samples of each batch are read, by
+    NumPy, in the threads of the pipeline.
+
     Args:
-        images: array `(samples, height, width, channels)`, uint8 or float.
+        images: array-like `(samples, height, width, channels)`, uint8 or float.
         labels: array `(samples, ...)`, or None. Defaults to None.
         operations: list of `Operation`, applied in this order. Defaults to none.
         boxes: array `(samples, count, 4)`, as `augment.boxes` describes them, or None. Defaults to None.
@@ -75,7 +81,7 @@ def pipeline(
     if not training:
         epochs, shuffle = initial_epoch + 1, False
     with tf.device("cpu"):
-        given = [None if each is None else tf.convert_to_tensor(each) for each in (images, labels, boxes)]
+        gather = [None if each is None else _gather(each) for each in (images, labels, boxes)]
 
     def batches(epoch):
         order = tf.range(len(images))
@@ -85,7 +91,7 @@ def pipeline(
         return order.map(lambda index: (epoch, index))
 
     def load(epoch, index):
-        batch = (None if each is None else tf.gather(each, index) for each in given)
+        batch = [None if each is None else each(index) for each in gather]
         with on_cpu():
             batch = transform(operations, *batch, index=index, seed=seed, epoch=epoch, training=training)
         return as_batch(*batch)
@@ -96,3 +102,19 @@ def pipeline(
     data = data.apply(tf.data.experimental.assert_cardinality(cardinality))
     data.steps_per_epoch = steps
     return data
+
+
+def _gather(array):
+    """A function from positions to samples."""
+    import tensorflow as tf
+
+    rows = array.__getitem__ if isinstance(array, np.memmap) else getattr(array, "rows", None)
+    if rows is None:
+        tensor = tf.convert_to_tensor(array)
+        return lambda index: tf.gather(tensor, index)
+
+    def read(index):
+        samples = tf.numpy_function(rows, [index], array.dtype, stateful=False)
+        return tf.ensure_shape(samples, (None, *array.shape[1:]))
+
+    return read

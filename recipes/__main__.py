@@ -8,6 +8,7 @@ import sys
 from recipes.catalogue import check_name
 from recipes.catalogue import list_recipes
 from recipes.catalogue import load_recipe
+from recipes.reporting import commands as reporting_commands
 from recipes.reporting import plots
 from recipes.reporting import tables
 
@@ -57,6 +58,9 @@ def _parser(arguments):
     command.set_defaults(command=_run)
     _add_recipe(command, arguments)
 
+    command = commands.add_parser("data", help="put images into the folders that recipes read")
+    _add_data(command.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser))
+
     command = commands.add_parser("lr-find", help="learning-rate range test of what a recipe trains, as a picture")
     command.set_defaults(command=_lr_find)
     command.add_argument("--min-lr", type=float, default=1e-5, metavar="FLOAT", help="default: %(default)s")
@@ -67,8 +71,12 @@ def _parser(arguments):
 
     command = commands.add_parser("plot", help="curves of runs side by side, as a picture")
     command.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run")
+    command.add_argument("--comparison", action="store_true", help="accuracies of all runs in one panel")
+    command.add_argument("--last", type=int, metavar="INT", help="with --comparison: only so many epochs, the last")
     command.add_argument("--output", default="runs.png", help="the picture (default: %(default)s)")
     command.set_defaults(command=_plot)
+
+    reporting_commands.add_commands(commands, _import_keras)
 
     command = commands.add_parser("preview", help="every augmentation on images, as a picture")
     command.add_argument("images", nargs="*", metavar="IMAGE", help="image files; scikit-learn's two if none is given")
@@ -83,6 +91,24 @@ def _parser(arguments):
     command.add_argument("--input-shape", type=int, nargs=3, metavar="N", help="height, width, channels")
     command.set_defaults(command=_summary)
     return parser
+
+
+def _add_data(commands):
+    text = "a folder of images and a csv of their classes into class folders for training, validation and test"
+    command = commands.add_parser("arrange", help=text)
+    command.add_argument("images", metavar="IMAGES", help="folder: flat, with folders for splits, or of class folders")
+    command.add_argument("output", metavar="OUTPUT", help="folder that is not there yet")
+    command.add_argument("--csv", help="image ids, with or without extension, and classes")
+    command.add_argument("--path-column", metavar="NAME", help="of the ids (default: one called image, id, path...)")
+    command.add_argument("--label-column", metavar="NAME", help="of the classes (default: one called label, class...)")
+    command.add_argument("--group-column", metavar="NAME", help="of the patients, who are not divided by a split")
+    for name, default in (("validation", 0.2), ("test", 0.0)):
+        text = "of all images, where there are no folders for splits (default: %(default)s)"
+        command.add_argument(f"--{name}-fraction", type=float, default=default, metavar="FLOAT", help=text)
+    command.add_argument("--seed", type=int, default=0, help="default: 0")
+    command.add_argument("--mode", choices=("copy", "link", "symlink"), default="copy", help="default: copy")
+    command.add_argument("--skip-bad", action="store_true", help="leave out what is missing or cannot be read")
+    command.set_defaults(command=_arrange)
 
 
 def _add_recipe(command, arguments):
@@ -125,6 +151,16 @@ def _run(options):
     record = train(**arguments)
     if not arguments.get("quiet"):
         tables.show_record(record)
+
+
+def _arrange(options):
+    from recipes.data import arrange
+
+    arguments = {name: value for name, value in vars(options).items() if name != "command"}
+    counts, skipped = arrange.arrange(**arguments)
+    for problem in skipped:
+        print(f"left out: {problem}")
+    arrange.show_counts(counts)
 
 
 def _lr_find(options):
@@ -174,7 +210,10 @@ def _plot(options):
         if not (run / "history.csv").is_file():
             raise ValueError(f"{run} holds no history.csv. Give the folder of a run.")
         histories[run.name] = pandas.read_csv(run / "history.csv").to_dict("list")
-    plots.save(plots.plot_runs(histories), options.output)
+    if options.last is not None and not options.comparison:
+        raise ValueError("--last goes with --comparison.")
+    figure = plots.plot_comparison(histories, options.last) if options.comparison else plots.plot_runs(histories)
+    plots.save(figure, options.output)
     print(options.output)
 
 

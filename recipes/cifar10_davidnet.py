@@ -21,6 +21,7 @@ import zoo
 from recipes import schedules
 from recipes.data.cifar10 import load_cifar10
 from recipes.data.digits import load_digits
+from recipes.data.preparation import Preparation
 from recipes.optimizers import SGD
 from recipes.training.evaluation import flip_accuracy
 from recipes.training.memory import InMemoryData
@@ -273,6 +274,9 @@ def train(
         learning_rates=[float(learning_rate(step)) for step in range(steps * epochs)],
         samples=dataset.shown(*next(iter(train_data))),
         metrics=metrics,
+        preparation=Preparation(
+            dataset.train_images.shape[1:3], "stretch", dataset.mean, dataset.std, dataset.class_names
+        ),
     )
 
 

@@ -21,6 +21,7 @@ import zoo
 from recipes import schedules
 from recipes.data.cifar10 import load_cifar10
 from recipes.data.digits import load_digits
+from recipes.data.preparation import Preparation
 from recipes.optimizers import SGD
 from recipes.optimizers import Grouped
 from recipes.optimizers import Lookahead
@@ -231,6 +232,9 @@ def train(
         learning_rates=[float(schedule(learning_rate)(step)) for step in range(sum(steps))],
         samples=dataset.shown(*train_data[0]),
         metrics=metrics,
+        preparation=Preparation(
+            dataset.train_images.shape[1:3], "stretch", dataset.mean, dataset.std, dataset.class_names
+        ),
     )
 
 

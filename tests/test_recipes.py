@@ -101,7 +101,15 @@ def test_the_same_seed_gives_the_same_history_and_weights(small_run, tmp_path):
 def test_a_run_leaves_a_folder_that_says_everything(davidnet_run, backend):
     record = davidnet_run
     files = {path.name for path in record.folder.iterdir()}
-    assert files == {"record.json", "history.csv", "model.keras", "curves.png", "learning_rate.png", "samples.png"}
+    assert files == {
+        "record.json",
+        "history.csv",
+        "model.keras",
+        "curves.png",
+        "learning_rate.png",
+        "samples.png",
+        "preparation.json",
+    }
     written = json.loads((record.folder / "record.json").read_text())
     assert written == read_record(record.folder).to_dict() == record.to_dict()
     assert (written["recipe"], written["experiment"], written["seed"]) == ("cifar10_davidnet", "ours", 5)

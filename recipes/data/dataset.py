@@ -1,4 +1,4 @@
-"""A data set of images in memory, split into training and validation."""
+"""A data set of images, split into training, validation and, where there is one, test."""
 
 import dataclasses
 import functools
@@ -6,10 +6,18 @@ import hashlib
 
 import numpy as np
 
+from recipes.data.files import ImageFiles
+
+_VALUES = 2**28  # from which statistics are taken
+_AT_ONCE = 2**22  # values
+
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Images and labels in memory.
+    """Images and labels.
+
+    Images are arrays, in memory or mapped files, or array-likes that give arrays where they are indexed
+    with numbers, slices or arrays of positions.
 
     Args:
         name: str.
@@ -18,6 +26,12 @@ class Dataset:
         validation_images: uint8 `(samples, height, width, channels)`.
         validation_labels: int `(samples,)`.
         class_names: list of str.
+        test_images: uint8 `(samples, height, width, channels)`, or None. Defaults to None.
+        test_labels: int `(samples,)`, or None where they are not known. Defaults to None.
+        train_files: the `ImageFiles` that the images were read from, or None. Defaults to None.
+        validation_files: the same. Defaults to None.
+        test_files: the same. Defaults to None.
+        skipped: tuple of str. Files that were left out, and why. Defaults to none.
 
     Example:
 
@@ -32,17 +46,39 @@ class Dataset:
     validation_images: np.ndarray
     validation_labels: np.ndarray
     class_names: list
+    test_images: np.ndarray | None = None
+    test_labels: np.ndarray | None = None
+    train_files: ImageFiles | None = None
+    validation_files: ImageFiles | None = None
+    test_files: ImageFiles | None = None
+    skipped: tuple = ()
 
-    @functools.cached_property
+    @property
     def mean(self):
-        """tuple of floats. Mean of each channel over the training images, from 0 to 255."""
-        return tuple(float(value) for value in self.train_images.mean((0, 1, 2), dtype="float64").round(4))
+        """tuple of floats. Mean of each channel over the training images, from 0 to 255.
+
+        Over all of them, or as many, evenly spread, as make 2**28 values.
+        """
+        return tuple(float(value) for value in self._statistics[0].round(4))
+
+    @property
+    def std(self):
+        """tuple of floats. Standard deviation of each channel over the same images."""
+        return tuple(float(value) for value in self._statistics[1].round(4))
 
     @functools.cached_property
-    def std(self):
-        """tuple of floats. Standard deviation of each channel over the training images."""
-        variance = [self.train_images[..., channel].var(dtype="float64") for channel in range(len(self.mean))]
-        return tuple(float(value) for value in np.sqrt(variance).round(4))
+    def _statistics(self):
+        """Mean and standard deviation, exactly: from how often each value occurs."""
+        samples, *_, channels = shape = self.train_images.shape
+        per_image = int(np.prod(shape[1:]))
+        rows = np.arange(samples)[:: -(-samples * per_image // _VALUES)]
+        counts = np.zeros((channels, 256))
+        for part in np.array_split(rows, -(-len(rows) * per_image // _AT_ONCE)):
+            images = np.asarray(self.train_images[part])
+            counts += [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(channels)]
+        counts /= counts.sum(1, keepdims=True)
+        mean = counts @ np.arange(256)
+        return mean, np.sqrt((counts * (np.arange(256) - mean[:, None]) ** 2).sum(1))
 
     def one_hot(self, labels):
         """Labels as rows of zeros and a one.
@@ -93,16 +129,28 @@ class Dataset:
         """What a record says of the data.
 
         Returns:
-            dict of name, sizes, and a fingerprint: SHA-256 over the bytes of all arrays.
+            dict of name, sizes, how many files were left out if any were, and a fingerprint: SHA-256 over the
+            bytes of all arrays; of images that are decoded on indexing, over the bytes of their files.
         """
         digest = hashlib.sha256()
-        for array in (self.train_images, self.train_labels, self.validation_images, self.validation_labels):
-            digest.update(str((array.shape, array.dtype.str)).encode())
-            digest.update(np.ascontiguousarray(array))
-        return {
-            "name": self.name,
-            "train": len(self.train_images),
-            "validation": len(self.validation_images),
-            "classes": len(self.class_names),
-            "sha256": digest.hexdigest(),
-        }
+        arrays = [self.train_images, self.train_labels, self.validation_images, self.validation_labels]
+        for array in [*arrays, self.test_images, self.test_labels]:
+            for part in () if array is None else _contents(array):
+                digest.update(part)
+        sizes = {"train": len(self.train_images), "validation": len(self.validation_images)}
+        if self.test_images is not None:
+            sizes["test"] = len(self.test_images)
+        if self.skipped:
+            sizes["skipped"] = len(self.skipped)
+        return {"name": self.name, **sizes, "classes": len(self.class_names), "sha256": digest.hexdigest()}
+
+
+def _contents(array):
+    """The bytes of an array, some rows at a time."""
+    if hasattr(array, "contents"):
+        yield from array.contents()
+        return
+    yield str((array.shape, array.dtype.str)).encode()
+    rows = max(1, _AT_ONCE // max(1, int(np.prod(array.shape[1:]))))
+    for start in range(0, len(array), rows):
+        yield np.ascontiguousarray(array[start : start + rows])

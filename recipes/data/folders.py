@@ -1,8 +1,6 @@
 """Image files in one folder for each class, read as they are needed."""
 
-import concurrent.futures
 import dataclasses
-import pathlib
 
 import numpy as np
 
@@ -14,72 +12,12 @@ from augment.operation import check_pair
 from augment.operation import transform
 from augment.operation import try_operations
 from augment.selection import on_cpu
+from recipes.data.files import ImageFiles as ImageFiles
+from recipes.data.files import list_images as list_images
 
 LABEL_MODES = ("int", "categorical")
 _ENDLESS = 2**31 - 1  # epochs
 _REDUCTIONS = (8, 4, 2)  # by which JPEGs can be decoded smaller
-_SHOWN = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageFiles:
-    """Paths of images, with their classes.
-
-    Args:
-        paths: list of str.
-        labels: int32 `(files,)`.
-        class_names: list of str.
-
-    Example:
-
-    >>> len(ImageFiles(["cat/1.jpg", "dog/1.jpg"], np.array([0, 1]), ["cat", "dog"]))
-    2
-    """
-
-    paths: list
-    labels: np.ndarray
-    class_names: list
-
-    def __len__(self):
-        return len(self.paths)
-
-
-def list_images(directory, check=True):
-    """List the images of `directory/CLASS/`, at any depth, in the order of their names.
-
-    Files whose name begins with a dot are passed over.
-
-    Args:
-        directory: path of the folder that holds one folder for each class.
-        check: bool. Whether to decode every file once, JPEGs at an eighth of their size, so that no
-            damaged one ends a training. Defaults to True.
-
-    Returns:
-        An `ImageFiles`. Classes are numbered in the order of their names.
-
-    Raises:
-        ValueError: if there is no such folder, a class without files, or a file that is damaged or
-            neither JPEG, PNG nor BMP. It names the files.
-
-    Example:
-
-    >>> list_images("nowhere")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ValueError: ...
-    """
-    directory = pathlib.Path(directory)
-    folders = sorted(path for path in directory.glob("*") if path.is_dir() and not path.name.startswith("."))
-    if not folders:
-        raise ValueError(f"`directory` must hold one folder for each class. Received: {str(directory)!r}")
-    files = [_files(folder) for folder in folders]
-    for folder, found in zip(folders, files):
-        if not found:
-            raise ValueError(f"{folder} holds no images. Add some, or delete it: each folder is a class.")
-    paths = [str(path) for found in files for path in found]
-    if check:
-        _check_images(paths)
-    labels = np.repeat(np.arange(len(folders), dtype="int32"), [len(found) for found in files])
-    return ImageFiles(paths, labels, [folder.name for folder in folders])
 
 
 def image_pipeline(
@@ -216,11 +154,6 @@ class _Done(Operation):
         return images
 
 
-def _files(folder):
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(path for path in found if not path.name.startswith("."))
-
-
 def _split(operations, image_size):
     """The crop that decoding makes, or None; and the operations for what is decoded."""
     if image_size is not None:
@@ -241,6 +174,8 @@ def _steps(files, batch_size, drop_remainder):
 def _labels(files, label_mode):
     if label_mode not in LABEL_MODES:
         raise ValueError(f"`label_mode` must be one of {LABEL_MODES}. Received: {label_mode!r}")
+    if files.labels is None:
+        raise ValueError("`files` must have labels. Received: a test set without them")
     if label_mode == "int":
         return files.labels
     return np.eye(len(files.class_names), dtype="float32")[files.labels]
@@ -296,26 +231,3 @@ def _decode(content, part, size, antialias):
         return tf.saturate_cast(tf.round(image[0]), tf.uint8)
 
     return tf.cond(tf.io.is_jpeg(content), jpeg, other)
-
-
-def _check_images(paths):
-    """Refuse files that cannot be decoded."""
-    import tensorflow as tf
-
-    def is_damaged(path):
-        try:
-            with tf.device("cpu"):
-                content = tf.io.read_file(path)
-                if tf.io.is_jpeg(content):
-                    tf.io.decode_jpeg(content, channels=3, ratio=8)
-                else:
-                    tf.io.decode_image(content, channels=3, expand_animations=False)
-        except tf.errors.OpError:
-            return True
-        return False
-
-    with concurrent.futures.ThreadPoolExecutor() as threads:
-        damaged = [path for path, bad in zip(paths, threads.map(is_damaged, paths)) if bad]
-    if damaged:
-        shown = ", ".join(damaged[:_SHOWN]) + (f" and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else "")
-        raise ValueError(f"{shown}: damaged, or neither JPEG, PNG nor BMP. Delete or replace what is no image.")

@@ -3,32 +3,68 @@
 import numpy as np
 
 _TRAIN, _VALIDATION = "tab:blue", "tab:orange"
+_LINES = ("-", "--", ":", "-.")
+_LEGEND = 20  # classes that a legend names
+_NUMBERED = 30  # classes whose numbers fit into the cells of a matrix
 
 
-def plot_history(history, title=""):
-    """Plot loss and accuracy over the epochs.
+def plot_history(history, title="", panels=None):
+    """Plot loss, accuracy, and where it is known the accuracy of each class, over the epochs.
 
     Args:
         history: dict of metric to a list with a value for each epoch.
         title: str. Defaults to "".
+        panels: list of "loss", "accuracy", "classes"; None for all that there are. Defaults to None.
 
     Returns:
         A `matplotlib.figure.Figure`.
 
     Example:
 
-    >>> figure = plot_history({"loss": [2, 1], "val_loss": [2, 1.5], "accuracy": [0.2, 0.6]})
+    >>> figure = plot_history({"loss": [2, 1], "val_loss": [2, 1.5], "val_recall/cat": [0.2, 0.6]})
     >>> [axes.get_ylabel() for axes in figure.axes]
-    ['loss', 'accuracy']
+    ['loss', 'accuracy', 'validation accuracy of each class']
     """
-    figure = _figure(9, 3.6)
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy")):
-        for name, label, color in ((metric, "training", _TRAIN), (f"val_{metric}", "validation", _VALIDATION)):
+    classes = class_curves(history)
+    panels = panels or ["loss", "accuracy", *(["classes"] if classes else [])]
+    figure = _figure(4.5 * len(panels) if len(panels) > 1 else 5.5, 3.6)
+    for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels):
+        if panel == "classes":
+            for number, (name, values) in enumerate(classes.items()):
+                _curve(axes, values, name, f"C{number % 10}", linestyle=_LINES[number // 10 % len(_LINES)])
+            _finish(axes, "validation accuracy of each class", legend=len(classes) <= _LEGEND)
+            continue
+        for name, label, color in ((panel, "training", _TRAIN), (f"val_{panel}", "validation", _VALIDATION)):
             if name in history:
                 _curve(axes, history[name], label, color)
-        _finish(axes, metric)
-    figure.suptitle(title)
+        if panel == "accuracy" and "val_mca" in history:
+            _curve(axes, history["val_mca"], "validation, mean of the classes", "tab:green")
+        _finish(axes, panel)
+    figure.suptitle(title, parse_math=False)
     return figure
+
+
+def class_curves(history):
+    """The accuracy of each class over the epochs.
+
+    Args:
+        history: dict of metric to a list with a value for each epoch.
+
+    Returns:
+        dict of the name of a class to its list, of what the history has as `val_recall/CLASS` or
+        `val_accuracy/CLASS`.
+
+    Example:
+
+    >>> class_curves({"val_loss": [1, 2], "val_recall/cat": [0.2, 0.6]})
+    {'cat': [0.2, 0.6]}
+    """
+    parts = {name: name.partition("/") for name in history}
+    return {
+        label: history[name]
+        for name, (metric, slash, label) in parts.items()
+        if slash and metric in ("val_recall", "val_accuracy")
+    }
 
 
 def plot_learning_rate(learning_rates, epochs):
@@ -110,7 +146,84 @@ def plot_runs(histories, metrics=("val_loss", "val_accuracy")):
             if metric in history:
                 _curve(axes, history[metric], name, f"C{number}")
         _finish(axes, metric.replace("val_", "validation "), legend=False)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center")
+    _legend(figure, *figure.axes[0].get_legend_handles_labels(), loc="outside lower center")
+    return figure
+
+
+def plot_comparison(histories, last=None):
+    """Plot the accuracies of several runs in one panel: validation as a line, training dashed.
+
+    Args:
+        histories: dict of name to history, a dict of metric to a list with a value for each epoch.
+        last: int. Only so many epochs, the last ones of each run, counted from the first that is shown; None
+            for all. Defaults to None.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: if `last` is less than 1.
+
+    Example:
+
+    >>> figure = plot_comparison({"a": {"val_accuracy": [0.5, 0.7], "accuracy": [0.6, 0.8]}}, last=1)
+    >>> [line.get_ydata().tolist() for line in figure.axes[0].lines]
+    [[0.7], [0.8]]
+    """
+    if last is not None and last < 1:
+        raise ValueError(f"`last` must be at least 1 epoch. Received: last={last}")
+    figure = _figure(7, 4 + 0.25 * len(histories))
+    axes = figure.subplots()
+    for number, (name, history) in enumerate(histories.items()):
+        for metric, label, style in (("val_accuracy", name, "-"), ("accuracy", None, "--")):
+            if metric in history:
+                values = history[metric][-last:] if last else history[metric]
+                _curve(axes, values, label, f"C{number}", linestyle=style)
+    _finish(axes, "accuracy: validation, training dashed", legend=False)
+    if last:
+        axes.set_xlabel(f"epoch, of the last {last}")
+    _legend(figure, *axes.get_legend_handles_labels(), loc="outside lower center")
+    return figure
+
+
+def plot_confusion_matrix(matrix, class_names, title=""):
+    """Plot what the images of each class, a row, were taken for, a column.
+
+    Args:
+        matrix: int or float `(classes, classes)`. Floats are shown as percentages of their row.
+        class_names: list of str.
+        title: str. Defaults to "".
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Example:
+
+    >>> figure = plot_confusion_matrix(np.array([[3, 1], [0, 2]]), ["a", "b"])
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['3', '1', '0', '2']
+    """
+    count, percent = len(class_names), matrix.dtype.kind == "f"
+    side = 2.5 + 0.55 * min(count, 24)
+    figure = _figure(side + 0.8, side)
+    axes = figure.subplots()
+    values = 100 * matrix if percent else matrix
+    top = 100 if percent else max(values.max(), 1)
+    image = axes.imshow(values, cmap="Blues", vmin=0, vmax=top)
+    names = [shorten(name) for name in class_names]
+    size = min(10, 240 / max(count, 1))
+    rotation = 90 if max(map(len, names)) > 4 else 0
+    axes.set_xticks(range(count), names, parse_math=False, fontsize=size, rotation=rotation)
+    axes.set_yticks(range(count), names, parse_math=False, fontsize=size)
+    texts = [f"{value:.1f}" if percent else f"{value:,}" for value in values.ravel()]
+    size = min(size, 36 / max(map(len, texts)))
+    for (row, column), text in zip(np.ndindex(matrix.shape), texts if count <= _NUMBERED else ()):
+        color = "white" if values[row, column] > 0.55 * top else "black"
+        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=size)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true class")
+    figure.colorbar(image, ax=axes, label="% of the class" if percent else "images", shrink=0.8)
+    figure.suptitle(title, parse_math=False)
     return figure
 
 
@@ -139,7 +252,7 @@ def plot_images(images, titles=None, columns=8):
             image = np.asarray(images[number])
             axes.imshow(image if image.dtype == np.uint8 else image.clip(0, 1), interpolation="nearest")
             if titles:
-                axes.set_title(titles[number], fontsize=8)
+                axes.set_title(titles[number], fontsize=8, parse_math=False)
     return figure
 
 
@@ -167,14 +280,35 @@ def save(figure, path):
         raise ValueError(f"Cannot write {path}: {error.strerror}.") from error
 
 
+def shorten(name, length=24):
+    """A name as it fits into a picture: in one line, and cut where it is long.
+
+    Args:
+        name: str.
+        length: int. Defaults to 24.
+
+    Returns:
+        str.
+
+    Example:
+
+    >>> shorten("a rather long name of a class", length=10)
+    'a rather …'
+    """
+    line = "".join(character if character.isprintable() else " " for character in str(name))
+    return line if len(line) <= length else f"{line[: length - 1]}…"
+
+
 def _figure(width, height):
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _curve(axes, values, label, color):
-    axes.plot(range(1, len(values) + 1), values, label=label, color=color, marker="." if len(values) < 30 else "")
+def _curve(axes, values, label, color, **style):
+    label = f" {label}" if str(label).startswith("_") else label  # legends leave out what begins with _
+    marker = "." if len(values) < 30 else ""
+    axes.plot(range(1, len(values) + 1), values, label=label, color=color, marker=marker, **style)
 
 
 def _finish(axes, label, legend=True):
@@ -185,4 +319,11 @@ def _finish(axes, label, legend=True):
     axes.grid(alpha=0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if legend and axes.lines:
-        axes.legend()
+        _legend(axes, *axes.get_legend_handles_labels())
+
+
+def _legend(place, handles, labels, **options):
+    """A legend that takes names as they are, and no $ for the beginning of a formula."""
+    legend = place.legend(handles, [shorten(label, 60) for label in labels], **options)
+    for text in legend.get_texts():
+        text.set_parse_math(False)

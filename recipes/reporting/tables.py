@@ -6,6 +6,7 @@ import statistics
 
 import rich.console
 import rich.table
+import rich.text
 
 from recipes.catalogue import list_recipes
 from recipes.catalogue import load_recipe
@@ -142,9 +143,57 @@ def show_record(record):
     console = _console()
     final = "  ".join(f"{name} {value:.4g}" for name, value in record.metrics["final"].items())
     seconds = "  ".join(f"{name} {value:.1f}" for name, value in record.seconds.items())
-    console.print(f"final:   {final}", soft_wrap=True)
-    console.print(f"seconds: {seconds}  ({record.images_per_second:.0f} images/s)", soft_wrap=True)
-    console.print(f"folder:  {record.folder}", soft_wrap=True)
+    for line in (
+        f"final:   {final}",
+        f"seconds: {seconds}  ({record.images_per_second:.0f} images/s)",
+        f"folder:  {record.folder}",
+    ):
+        console.print(line, soft_wrap=True, markup=False)  # names of classes may hold brackets
+
+
+def show_evaluation(evaluation):
+    """Print the figures of an evaluation, with their 95% intervals.
+
+    Args:
+        evaluation: an `Evaluation` with labels.
+
+    Example:
+
+    >>> from recipes.reporting.metrics import Evaluation
+    >>> import numpy
+    >>> show_evaluation(Evaluation([0, 1], numpy.eye(2), ["a", "b"]))  # doctest: +ELLIPSIS
+    ACA (accuracy)                 100.00%  (34.24% to 100.00%)
+    MCA (mean of classes' recalls) 100.00%  (34.24% to 100.00%)
+    ...
+    """
+    console, figures, intervals = _console(), evaluation.metrics(), evaluation.intervals()
+    for name, title in (("aca", "ACA (accuracy)"), ("mca", "MCA (mean of classes' recalls)")):
+        low, high = intervals[name]
+        console.print(f"{title:31}{figures[name]:.2%}  ({low:.2%} to {high:.2%})", soft_wrap=True)
+    headings = ("recall", "95% interval", "precision", "F1", "images")
+    table = rich.table.Table("class", *(rich.table.Column(each, justify="right") for each in headings))
+    for name, row in evaluation.per_class().iterrows():
+        interval = f"{percent(row.recall_low)} to {percent(row.recall_high)}" if row.support else "-"
+        cells = (percent(row.recall), interval, percent(row.precision), percent(row.f1), f"{row.support:,.0f}")
+        table.add_row(rich.text.Text(str(name)), *cells)
+    console.print(table)
+
+
+def percent(value):
+    """A fraction as a percentage, "-" for NaN.
+
+    Args:
+        value: float.
+
+    Returns:
+        str.
+
+    Example:
+
+    >>> percent(0.9876), percent(float("nan"))
+    ('98.76%', '-')
+    """
+    return "-" if value != value else f"{value:.2%}"
 
 
 def _describe(name):

@@ -71,8 +71,7 @@ class InMemoryData(ArrayGenerator):
     @functools.cached_property
     def on_device(self):
         """list of images, labels and boxes as tensors; None for those that are not there."""
-        arrays = (self.images, self.labels, self.boxes)
-        return [None if each is None else keras.ops.convert_to_tensor(each) for each in arrays]
+        return [None if each is None else _to_device(each) for each in (self.images, self.labels, self.boxes)]
 
     def select(self, index):
         """From now on an epoch visits some samples only, in the order in which it would visit all.
@@ -329,6 +328,11 @@ def _borrowed(model, **attributes):
         yield
     finally:
         vars(model).update(kept)
+
+
+def _to_device(array):
+    """Array-likes, such as images that are decoded on indexing, become arrays first."""
+    return keras.ops.convert_to_tensor(array if keras.ops.is_tensor(array) else np.asarray(array))
 
 
 def _stand_in(data):

@@ -12,6 +12,8 @@ import numpy as np
 from recipes.callbacks import LearningRateLogger
 from recipes.finder import LRFinder
 from recipes.reporting import plots
+from recipes.reporting.evaluation import write_evaluation
+from recipes.reporting.metrics import METHODS
 from recipes.reporting.records import Record
 from recipes.training import memory
 from recipes.training import session
@@ -116,8 +118,8 @@ class Run:
             **arguments,
         )
 
-    def finish(self, model, history, dataset, learning_rates, samples, metrics=None):
-        """Write the folder: the model, pictures, and last the record.
+    def finish(self, model, history, dataset, learning_rates, samples, metrics=None, evaluation=None, preparation=None):
+        """Write the folder: the model, pictures, tables of the evaluation, and last the record.
 
         Args:
             model: the trained `keras.Model`.
@@ -126,6 +128,11 @@ class Run:
             learning_rates: list of floats, one for each step.
             samples: `(images, titles)` as the model was shown them.
             metrics: dict of name to float. Further final figures. Defaults to None.
+            evaluation: a `recipes.reporting.metrics.Evaluation` of the validation images, in their order,
+                by the model as it is saved. Its figures are among the final ones as `val_aca`, `val_mca` and
+                `val_recall/CLASS`, their intervals beside them. Defaults to None.
+            preparation: a `recipes.data.preparation.Preparation`, with which `zoo eval` and `zoo predict`
+                make images ready for the model. Defaults to None.
 
         Returns:
             The `Record`, with model and history.
@@ -141,7 +148,11 @@ class Run:
             best = max(range(record.epochs), key=record.history["val_accuracy"].__getitem__)
             value = float(record.history["val_accuracy"][best])
             record.metrics["best"] = {"epoch": best + 1, "val_accuracy": value}
-        model.save(self.folder / "model.keras")
+        model.save(self.folder / "model.keras")  # first: whatever fails after it can be made again
+        if preparation is not None:
+            preparation.write(self.folder)
+        if evaluation is not None:
+            self._keep(evaluation, dataset.validation_images)
         plots.save(plots.plot_history(record.history), self.folder / "curves.png")
         plots.save(plots.plot_learning_rate(learning_rates, record.epochs), self.folder / "learning_rate.png")
         plots.save(plots.plot_images(*samples), self.folder / "samples.png")
@@ -151,6 +162,14 @@ class Run:
         record.images_per_second = round(images / self.clock.seconds["train"], 1)
         record.write(self.folder / "record.json")
         return record
+
+    def _keep(self, evaluation, images):
+        """Put an evaluation into the record and the folder."""
+        figures, intervals = evaluation.metrics(), evaluation.intervals()
+        self.record.metrics["final"] |= {f"val_{name}": value for name, value in figures.items()}
+        self.record.metrics["intervals"] = {f"val_{name}": list(ends) for name, ends in intervals.items()}
+        self.record.metrics["interval_methods"] = METHODS
+        write_evaluation(self.folder, evaluation, images, f"{self.record.recipe}, {self.record.experiment}")
 
     def _make_folder(self):
         time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
