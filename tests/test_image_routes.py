@@ -71,7 +71,7 @@ def test_a_pipeline_reads_the_rows_of_its_batches_alone(kept):
     data = augment.pipeline(images, batch_size=4, training=False)
     assert images.asked == []
     np.testing.assert_array_equal(np.concatenate([batch.numpy() for batch in data]), kept["memory"])
-    assert images.asked == [4, 4, 2]
+    assert sorted(images.asked) == [2, 4, 4]  # in parallel, so in any order
 
 
 def test_a_file_that_vanishes_during_training_is_named(kept, tmp_path):

@@ -165,7 +165,9 @@ def _given(found, folders):
         if name is None:
             raise ValueError(f"{path} is in none of {', '.join(map(str, folders.values()))}. Nothing was written.")
         split.append(name)
-    layouts.check_apart({name: found.take(np.flatnonzero(np.array(split) == name)) for name in folders})
+    layouts.check_apart(
+        {name: found.take(np.flatnonzero(np.array(split) == name)) for name in SPLITS if name in folders}
+    )
     return split
 
 
