@@ -92,7 +92,7 @@ def _parser(arguments):
 
 
 def _add_recipe(command, arguments, without=()):
-    """Give `zoo run RECIPE`, `zoo sweep RECIPE` and `zoo lr-find RECIPE` the options that the recipe's signature has."""
+    """Give `zoo run RECIPE` and the like the options that the recipe's signature has."""
     names = list_recipes()
     command.add_argument(
         "recipe", metavar="RECIPE", help=f"one of {', '.join(names)}; its options: {command.prog} RECIPE -h"

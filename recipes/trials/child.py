@@ -1,4 +1,4 @@
-"""The process of one trial: `python -m recipes.trials.child FOLDER` does what `request.json` in the folder asks."""
+"""The process of one trial, which does what `request.json` in its folder asks."""
 
 import importlib
 import json
@@ -10,6 +10,8 @@ import threading
 import traceback
 
 from recipes.reporting.records import write_text
+
+COMMAND = "from recipes.trials.child import run; run()"
 
 
 def main(folder):
@@ -68,6 +70,21 @@ def _metrics(result):
     return {name: float(value) for name, value in metrics.items()}
 
 
+def run():
+    """Be the process of a trial: its folder is the argument of the command.
+
+    Example:
+
+    >>> import subprocess
+    >>> pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    >>> subprocess.Popen([sys.executable, "-c", COMMAND, "nowhere"], **pipes).wait()
+    1
+    """
+    _end_with_parent()
+    signal.signal(signal.SIGTERM, lambda *signal: sys.exit("ended by the sweep"))
+    sys.exit(main(sys.argv[1]))
+
+
 def _end_with_parent():
     """End, with all processes that were started here, when the sweep does: its end of the pipe closes then."""
 
@@ -76,9 +93,3 @@ def _end_with_parent():
         os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-if __name__ == "__main__":
-    _end_with_parent()
-    signal.signal(signal.SIGTERM, lambda *signal: sys.exit("ended by the sweep"))
-    sys.exit(main(sys.argv[1]))

@@ -24,9 +24,7 @@ def add_options(command):
     ['peak_lr=0.1,0.2', 'batch_size=64,128']
     """
     searches = command.add_mutually_exclusive_group(required=True)
-    for name, text in zip(
-        SEARCHES, ("every combination", "combinations at random", "by what the trials before showed")
-    ):
+    for name, text in zip(SEARCHES, ("every combination", "combinations at random", "by what trials before showed")):
         text += " of NAME=VALUES: a,b,c or low..high or low..high:step or low..high:log; none: the recipe's own"
         searches.add_argument(f"--{name}", nargs="*", metavar="NAME=VALUES", help=text)
     add = command.add_argument

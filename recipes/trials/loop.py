@@ -26,11 +26,11 @@ def run_trials(study, workers, given=("seed", "runs", "quiet"), quiet=False):
     >>> import dataclasses, pathlib, tempfile
     >>> from recipes.trials.settings import example
     >>> from recipes.trials.study import Study
-    >>> settings = dataclasses.replace(example(), target="builtins:dict", metric="x", repeats=1)
+    >>> settings = dataclasses.replace(example(), target="builtins:dict", arguments={"loss": 0.5}, repeats=1)
     >>> with Study(pathlib.Path(tempfile.mkdtemp()), settings) as study:
     ...     run_trials(study, workers=1, given=(), quiet=True)
     ...     [trial.value for trial in study.trials]
-    [1.0, 2.0]
+    [0.5, 0.5]
     """
     running = {}
     try:
@@ -87,10 +87,11 @@ def _show(study, number):
     trials = study.trials
     trial = next(trial for trial in trials if trial.number == number)
     done = sum(trial.state.is_finished() for trial in trials)
-    params = " ".join(f"{name}={value}" for name, value in trial.params.items())
-    state = {"COMPLETE": "", "PRUNED": " (pruned)", "FAIL": f"failed: {trial.user_attrs.get('error')}"}[
-        trial.state.name
-    ]
-    figure = "" if trial.value is None else f"{study.settings.metric} {trial.value:.4g}"
+    shown = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in trial.params.items()}
+    params = " ".join(f"{name}={value}" for name, value in shown.items())
+    if trial.state.name == "FAIL":
+        result = f"failed: {' '.join(trial.user_attrs['error'].split())}"
+    else:
+        result = f"{study.settings.metric} {trial.value:.4g}" + " (pruned)" * (trial.state.name == "PRUNED")
     seconds = trial.user_attrs["seconds"]
-    print(f"{done}/{study.wanted()}  {params} seed={study.seed(trial)}: {figure}{state}, {seconds:.0f} s", flush=True)
+    print(f"{done}/{study.wanted()}  {params} seed={study.seed(trial)}: {result}, {seconds:.0f} s", flush=True)

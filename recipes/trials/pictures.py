@@ -4,7 +4,7 @@ import numpy as np
 
 from recipes.reporting import plots
 
-_COLUMNS = 3
+_COLUMNS, _FEW = 3, 12
 
 
 def draw(study, trials):
@@ -34,7 +34,9 @@ def draw(study, trials):
         table = {name: complete[name].tolist() for name in names}
         values = complete[settings.metric].tolist()
         figures["hyperparameters"] = plot_hyperparameters(table, values, settings.metric, log)
-        figures["parallel_coordinates"] = plot_parallel_coordinates(table, values, settings.metric, log)
+        figures["parallel_coordinates"] = plot_parallel_coordinates(
+            table, values, settings.metric, log, settings.direction
+        )
         importances = find_importances(study)
         if importances:
             figures["importances"] = plot_importances(importances, settings.metric)
@@ -75,7 +77,7 @@ def find_importances(study):
 
 
 def plot_hyperparameters(table, values, metric, log=()):
-    """Plot a metric against each hyperparameter: every run, and the mean for each value of it.
+    """Plot a metric against each hyperparameter: every run, and the means where the values are few.
 
     Args:
         table: dict of name to a list of values, one for each run.
@@ -102,7 +104,8 @@ def plot_hyperparameters(table, values, metric, log=()):
         places, labels = _places(column)
         axes.plot(places, values, "o", color="tab:blue", alpha=0.5, markersize=5)
         at, means = _means(places, values)
-        axes.plot(at, means, "-" if labels is None else "", marker="_", markersize=14, color="tab:orange")
+        if len(at) < min(len(values), _FEW):
+            axes.plot(at, means, "-" if labels is None else "", marker="_", markersize=14, color="tab:orange")
         axes.set_xlabel(name)
         axes.grid(alpha=0.3)
         if labels is not None:
@@ -115,7 +118,7 @@ def plot_hyperparameters(table, values, metric, log=()):
     return figure
 
 
-def plot_parallel_coordinates(table, values, metric, log=()):
+def plot_parallel_coordinates(table, values, metric, log=(), direction="maximize"):
     """Plot each run as a line through its hyperparameters to its metric, which colours it.
 
     Args:
@@ -123,6 +126,7 @@ def plot_parallel_coordinates(table, values, metric, log=()):
         values: list of floats. The metric of each run.
         metric: str.
         log: names whose axis is logarithmic. Defaults to none.
+        direction: "maximize" or "minimize": what is better is brighter, and on top. Defaults to "maximize".
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -130,8 +134,8 @@ def plot_parallel_coordinates(table, values, metric, log=()):
     Example:
 
     >>> figure = plot_parallel_coordinates({"rate": [0.1, 0.2], "flip": [True, False]}, [0.8, 0.9], "val_accuracy")
-    >>> len(figure.axes[0].lines)
-    2
+    >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    ['rate', 'flip', 'val_accuracy']
     """
     import matplotlib
 
@@ -139,8 +143,9 @@ def plot_parallel_coordinates(table, values, metric, log=()):
     figure = _figure(2 + 1.8 * len(columns), 4.5)
     axes = figure.subplots()
     heights = np.transpose([_heights(column, name in log) for name, column in columns.items()])
-    colors = matplotlib.colormaps["viridis"](_heights(values, False))
-    for number in np.argsort(values):
+    better = np.asarray(values) * (1 if direction == "maximize" else -1)
+    colors = matplotlib.colormaps["viridis"](_heights(better.tolist(), False))
+    for number in np.argsort(better):
         axes.plot(heights[number], color=colors[number], alpha=0.7)
     for place, (name, column) in enumerate(columns.items()):
         axes.axvline(place, color="black", linewidth=0.8)

@@ -1,11 +1,11 @@
 """Trials as processes: starting one, following it, and what became of it."""
 
+import contextlib
 import csv
 import dataclasses
 import json
 import math
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -13,6 +13,7 @@ import time
 
 from recipes.catalogue import check_name
 from recipes.reporting.records import write_text
+from recipes.trials.child import COMMAND
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +44,7 @@ class TrialProcess:
 
     Example:
 
-    >>> import tempfile
+    >>> import pathlib, tempfile
     >>> trial = TrialProcess(pathlib.Path(tempfile.mkdtemp(), "0"), "math:floor", {})
     >>> trial.wait()
     1
@@ -58,7 +59,7 @@ class TrialProcess:
         write_text(folder / "request.json", json.dumps({"target": target, "arguments": arguments}, indent=2))
         with (folder / "log.txt").open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "recipes.trials.child", str(folder)],
+                [sys.executable, "-c", COMMAND, str(folder)],
                 stdin=subprocess.PIPE,  # closes when this process ends, and ends the trial
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -91,10 +92,8 @@ class TrialProcess:
             int. The exit status; -9 if it was killed.
         """
         status = self._process.wait()
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # none of its processes is left
             os.killpg(self._process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):  # none of its processes is left
-            pass
         self._process.stdin.close()
         return status
 
@@ -138,6 +137,7 @@ def read_history(folder, metric):
 
     Example:
 
+    >>> import pathlib
     >>> read_history(pathlib.Path("nowhere"), "val_accuracy")
     []
     """
@@ -174,6 +174,7 @@ def read_outcome(folder, metric, value, direction, status=None):
 
     Example:
 
+    >>> import pathlib
     >>> read_outcome(pathlib.Path("nowhere"), "val_accuracy", "last", "maximize") is None
     True
     """

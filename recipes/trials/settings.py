@@ -70,6 +70,8 @@ class Settings:
                 raise ValueError(f"`{name}` must be an int of at least {lowest}. Received: {name}={number!r}")
         if self.repeats > 1 and not self.seeded:
             raise ValueError(f"`repeats` needs a function with an argument `seed`. Received: {self.target}")
+        if self.metric in self.space:
+            raise ValueError(f"{self.metric} is what is tried: the metric is another name.")
         for name in set(self.space) & set(self.arguments):
             raise ValueError(f"{name} is both tried ({self.space[name]}) and fixed ({self.arguments[name]!r}).")
 

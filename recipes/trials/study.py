@@ -94,7 +94,7 @@ class Study:
         with self.lock:
             self._recover()
             self._plan()
-            trial = min(self._in_state("WAITING"), key=lambda trial: trial.number, default=None)
+            trial = min(self._in_state("WAITING"), key=_turn, default=None)
             if trial is not None:
                 self.storage.set_trial_state_values(self._id(trial), TrialState.RUNNING)
                 self.storage.set_trial_user_attr(self._id(trial), "owner", self._owner)
@@ -271,6 +271,10 @@ class Study:
                 user_attrs={"setting": setting, "repeat": repeat},
             )
         )
+
+
+def _turn(trial):
+    return trial.user_attrs["repeat"], trial.user_attrs["setting"]
 
 
 def open_storage(path):

@@ -17,8 +17,8 @@ def tabulate_trials(study):
 
     >>> with _example() as study:
     ...     _ = study.take()
-    ...     tabulate_trials(study)[["state", "x", "seed"]].iloc[0].tolist()
-    ['running', 1, 0]
+    ...     tabulate_trials(study)[["state", "x", "seed"]].head(1).to_csv(index=False).split()
+    ['state,x,seed', 'running,1,0']
     """
     import pandas
 
@@ -45,7 +45,7 @@ def tabulate_settings(study, trials):
 
     >>> with _example() as study:
     ...     _ = study.take()
-    ...     tabulate_settings(study, tabulate_trials(study))[["x", "n", "open"]].iloc[0].tolist()
+    ...     tabulate_settings(study, tabulate_trials(study))[["x", "n", "open"]].values[0].tolist()
     [1, 0, 2]
     """
     import pandas
