@@ -12,10 +12,12 @@ import optuna
 import pandas
 import pytest
 import trial_function
+import trial_recipe
 from PIL import Image
 
 from recipes.__main__ import main
 from recipes.catalogue import load_recipe
+from recipes.reporting.records import read_record
 from recipes.trials import sweep
 from recipes.trials.process import Outcome
 from recipes.trials.settings import Settings
@@ -328,14 +330,27 @@ def test_a_journal_with_a_torn_line_is_read(tmp_path):
     assert sorted(optuna.get_all_study_names(open_storage(path))) == ["one", "two"]
 
 
-def test_the_command_sweeps_a_recipe(tmp_path, capsys):
-    options = ["--epochs", "1", "--batch-size", "1000", "--warmup-epochs", "0.5", "--precision", "float32"]
+def test_the_command_sweeps_a_recipe(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("recipes.__main__.list_recipes", lambda: ["trial_recipe"])
+    monkeypatch.setattr("recipes.__main__.load_recipe", lambda name: trial_recipe.train)
     folder = tmp_path / "sweep"
-    assert main([*DAVIDNET, "--grid", "peak_lr=0.1", *options, "--folder", str(folder)]) == 0
+    command = ["sweep", "trial_recipe", "--demo", "--grid", "peak_lr=0.5", "--epochs", "3", "--folder", str(folder)]
+    assert main(command) == 0
     printed = capsys.readouterr().out
-    assert "1/1  peak_lr=0.1 seed=0: val_accuracy" in printed
-    (record,) = (folder / "trials" / "0000").glob("cifar10_davidnet-demo-seed0-*/record.json")
+    assert "1/1  peak_lr=0.5 seed=0: val_accuracy" in printed
+    assert str(folder) in printed
+    (run,) = (folder / "trials" / "0000").glob("trial_recipe-demo-seed0-*")
+    record = read_record(run)
+    assert record.arguments["peak_lr"] == 0.5
     trial = pandas.read_csv(folder / "trials.csv").iloc[0]
-    final = pandas.read_json(record, typ="series")["metrics"]["final"]
-    assert trial["val_accuracy"] == pytest.approx(final["val_accuracy"])
-    assert (trial["state"], trial["epochs"]) == ("complete", 1)
+    assert trial["val_accuracy"] == pytest.approx(record.metrics["final"]["val_accuracy"])
+    assert (trial["state"], trial["epochs"]) == ("complete", 3)
+
+
+def test_a_folder_whose_storage_is_gone_is_refused(tmp_path):
+    settings = settings_of("grid", {"x": Choices((1.0, 2.0))})
+    simulate(tmp_path, settings, lambda params: 0.5)
+    (tmp_path / "trials" / "0000").mkdir(parents=True)
+    (tmp_path / "trials.journal").unlink()
+    with pytest.raises(ValueError, match="trials.journal knows none of them"):
+        simulate(tmp_path, settings, lambda params: 0.5)

@@ -14,6 +14,7 @@ from recipes.trials.process import read_outcome
 from recipes.trials.proposals import propose
 from recipes.trials.space import distributions
 from recipes.trials.space import grid
+from recipes.trials.space import size
 
 
 class Study:
@@ -42,11 +43,11 @@ class Study:
         self._owner = uuid.uuid4().hex
 
     def __enter__(self):
-        self._owners.mkdir(exist_ok=True)
-        self._ownership = Lock(self._owners / self._owner)
-        self._ownership.acquire()
         with self.lock:
             self._open(self.settings.claim(self.folder))
+            self._owners.mkdir(exist_ok=True)
+            self._ownership = Lock(self._owners / self._owner)
+            self._ownership.acquire()
         return self
 
     def __exit__(self, *error):
@@ -65,6 +66,11 @@ class Study:
             pruner=_pruner(self.settings),
             load_if_exists=True,
         )
+        if not self.study.get_trials(deepcopy=False) and any(self.folder.glob("trials/*")):
+            raise ValueError(
+                f"{self.folder} holds trials, but {self.settings.storage} knows none of them. Put their storage back, "
+                "or delete the folder."
+            )
 
     @property
     def trials(self):
@@ -104,11 +110,10 @@ class Study:
         """How many trials there will be.
 
         Returns:
-            int. Of a search that proposes as it goes, at most.
+            int.
         """
-        settings = self.settings
-        count = len(self._settings()) if settings.search == "grid" else settings.trials
-        return count * settings.repeats
+        settings, count = self.settings, size(self.settings.space)
+        return settings.repeats * (count if settings.search == "grid" else min(count, settings.trials))
 
     def is_complete(self):
         """Whether every cell has been run to its end.
@@ -218,7 +223,7 @@ class Study:
                 self.finish(trial, outcome)
         for path in self._owners.iterdir():
             if not is_held(path):
-                path.unlink()
+                path.unlink(missing_ok=True)
 
     def _plan(self):
         """Make trials of the cells that have none."""
