@@ -19,14 +19,14 @@ from recipes.__main__ import main
 from recipes.catalogue import load_recipe
 from recipes.reporting.records import read_record
 from recipes.trials import sweep
+from recipes.trials.notation import read_space
+from recipes.trials.notation import read_words
 from recipes.trials.process import Outcome
 from recipes.trials.settings import Settings
 from recipes.trials.space import Choices
 from recipes.trials.space import Range
-from recipes.trials.space import read_space
-from recipes.trials.space import read_words
+from recipes.trials.storage import open_storage
 from recipes.trials.study import Study
-from recipes.trials.study import open_storage
 
 ROOT = pathlib.Path(__file__).parents[1]
 

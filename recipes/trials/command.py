@@ -1,5 +1,6 @@
 """`zoo sweep`: its options, and what it prints."""
 
+from recipes.trials.notation import read_words
 from recipes.trials.settings import DIRECTIONS
 from recipes.trials.settings import PRUNERS
 from recipes.trials.settings import SEARCHES
@@ -61,8 +62,6 @@ def run(train, arguments):
     ...
     ValueError: Unknown argument: 'epoch'. Did you mean 'epochs'?
     """
-    from recipes.trials.space import read_words
-
     words = {name: arguments.pop(name) for name in SEARCHES}
     search = next(name for name in SEARCHES if words[name] is not None)
     result = sweep(train, read_words(words[search]), search=search, **arguments)

@@ -141,7 +141,7 @@ def read_history(folder, metric):
     >>> read_history(pathlib.Path("nowhere"), "val_accuracy")
     []
     """
-    for path in folder.glob("*/history.csv"):
+    for path in sorted(folder.glob("*/history.csv")):
         whole = path.read_text().rpartition("\n")[0]  # a last line that is being written is left
         rows = csv.DictReader(whole.splitlines())
         if metric in (rows.fieldnames or ()):

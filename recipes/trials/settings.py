@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import pathlib
 import uuid
 
 from recipes.catalogue import check_name
@@ -164,29 +163,3 @@ def choose_direction(metric, direction):
     if direction != "auto":
         return direction
     return "minimize" if any(word in metric for word in ("loss", "error")) else "maximize"
-
-
-def choose_storage(folder, storage):
-    """The file of the storage, by default in the folder of the sweep.
-
-    Args:
-        folder: a `pathlib.Path`.
-        storage: path, or None. Its ending says the kind: .sqlite or .db, .journal or .jsonl.
-
-    Returns:
-        str. The path: from the folder of the sweep, or whole.
-
-    Raises:
-        ValueError: for another ending, or a missing folder.
-
-    Example:
-
-    >>> choose_storage(pathlib.Path("sweeps/first"), None)
-    'trials.sqlite'
-    """
-    path = pathlib.Path(storage) if storage else folder / "trials.sqlite"
-    if path.suffix not in (".sqlite", ".db", ".journal", ".jsonl"):
-        raise ValueError(f"The storage is a file .sqlite or .db, .journal or .jsonl. Received: {str(path)!r}")
-    if path.parent != folder and not path.parent.is_dir():
-        raise ValueError(f"Cannot write {path}: there is no folder {path.parent}.")
-    return path.name if path.parent == folder else str(path.resolve())

@@ -15,6 +15,7 @@ from recipes.trials.proposals import propose
 from recipes.trials.space import distributions
 from recipes.trials.space import grid
 from recipes.trials.space import size
+from recipes.trials.storage import open_storage
 
 
 class Study:
@@ -280,41 +281,6 @@ class Study:
 
 def _turn(trial):
     return trial.user_attrs["repeat"], trial.user_attrs["setting"]
-
-
-def open_storage(path):
-    """Open the storage of a sweep, or make it.
-
-    Args:
-        path: a `pathlib.Path`. Its ending says the kind: .sqlite or .db, .journal or .jsonl.
-
-    Returns:
-        An Optuna storage.
-
-    Example:
-
-    >>> import pathlib, tempfile
-    >>> type(open_storage(pathlib.Path(tempfile.mkdtemp(), "trials.journal"))).__name__
-    'JournalStorage'
-    """
-    import optuna
-
-    if path.suffix in (".sqlite", ".db"):
-        return optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
-    lock = Lock(path.with_suffix(".lock"))  # Optuna's own outlives a process that is killed
-    with lock:
-        _cut_torn_line(path)
-    backend = optuna.storages.journal.JournalFileBackend(str(path), lock_obj=lock)
-    return optuna.storages.JournalStorage(backend)
-
-
-def _cut_torn_line(path):
-    """What a killed process left half written would make the journal unreadable."""
-    if path.is_file():
-        text = path.read_bytes()
-        if not text.endswith(b"\n"):
-            with path.open("r+b") as file:
-                file.truncate(text.rfind(b"\n") + 1)
 
 
 def _pruner(settings):

@@ -1,19 +1,20 @@
 """Run a sweep: trials of a recipe over a grid, at random, or by Bayesian search."""
 
 import dataclasses
+import importlib.util
 import os
 import pathlib
 import sys
 
 from recipes.catalogue import load_recipe
 from recipes.trials.child import find
+from recipes.trials.notation import check_arguments
+from recipes.trials.notation import parameters
+from recipes.trials.notation import read_space
 from recipes.trials.settings import Settings
 from recipes.trials.settings import choose_direction
-from recipes.trials.settings import choose_storage
-from recipes.trials.space import check_arguments
 from recipes.trials.space import grid
-from recipes.trials.space import parameters
-from recipes.trials.space import read_space
+from recipes.trials.storage import choose_storage
 
 
 @dataclasses.dataclass
@@ -110,6 +111,8 @@ def sweep(
     from recipes.trials.loop import run_trials
     from recipes.trials.study import Study
 
+    if importlib.util.find_spec("optuna") is None:
+        raise ValueError("Sweeps need Optuna. Install it: python -m pip install 'optuna>=5'")
     target, train = find_target(recipe)
     folder = pathlib.Path(folder or pathlib.Path("sweeps", _short(target)))
     settings = Settings(
