@@ -4,7 +4,7 @@ import numpy as np
 
 from recipes.reporting import plots
 
-_COLUMNS, _FEW = 3, 12
+_COLUMNS, _FEW, _TICKS = 3, 12, 6
 
 
 def draw(study, trials):
@@ -105,7 +105,8 @@ def plot_hyperparameters(table, values, metric, log=()):
         axes.plot(places, values, "o", color="tab:blue", alpha=0.5, markersize=5)
         at, means = _means(places, values)
         if len(at) < min(len(values), _FEW):
-            axes.plot(at, means, "-" if labels is None else "", marker="_", markersize=14, color="tab:orange")
+            line = "-" if labels is None else "none"  # names have no order
+            axes.plot(at, means, linestyle=line, marker="_", markersize=14, color="tab:orange")
         axes.set_xlabel(name)
         axes.grid(alpha=0.3)
         if labels is not None:
@@ -113,6 +114,8 @@ def plot_hyperparameters(table, values, metric, log=()):
             axes.set_xlim(-0.5, len(labels) - 0.5)
         elif name in log:
             axes.set_xscale("log")
+        elif len(at) <= _TICKS:
+            axes.set_xticks(at, [f"{place:.4g}" for place in at])
     for axes in panels[::columns]:
         axes.set_ylabel(metric)
     return figure
@@ -258,7 +261,7 @@ def _ticks(column, log):
     """Heights and labels on an axis: each value where there are few, else the ends and the middle."""
     heights, (places, labels) = _heights(column, log), _places(column)
     known = dict(zip(heights.tolist(), map(str, column) if labels else (f"{place:.4g}" for place in places)))
-    if labels or len(known) <= 6:
+    if labels or len(known) <= _TICKS:
         return known.items()
     low, high = min(places), max(places)
     middle = np.sqrt(low * high) if log else (low + high) / 2
