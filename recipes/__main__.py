@@ -11,6 +11,7 @@ from recipes.catalogue import load_recipe
 from recipes.reporting import commands as reporting_commands
 from recipes.reporting import plots
 from recipes.reporting import tables
+from recipes.trials import command as sweeps
 
 
 def main(arguments=None):
@@ -60,6 +61,11 @@ def _parser(arguments):
 
     command = commands.add_parser("data", help="put images into the folders that recipes read")
     _add_data(command.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser))
+
+    command = commands.add_parser("sweep", help="many trials of a recipe: grid, random or Bayesian search")
+    command.set_defaults(command=_sweep)
+    sweeps.add_options(command)
+    _add_recipe(command, arguments, without=sweeps.SET_BY_A_SWEEP)
 
     command = commands.add_parser("lr-find", help="learning-rate range test of what a recipe trains, as a picture")
     command.set_defaults(command=_lr_find)
@@ -111,8 +117,8 @@ def _add_data(commands):
     command.set_defaults(command=_arrange)
 
 
-def _add_recipe(command, arguments):
-    """Give `zoo run RECIPE` and `zoo lr-find RECIPE` the options that the recipe's signature has."""
+def _add_recipe(command, arguments, without=()):
+    """Give `zoo run RECIPE` and the like the options that the recipe's signature has."""
     names = list_recipes()
     command.add_argument(
         "recipe", metavar="RECIPE", help=f"one of {', '.join(names)}; its options: {command.prog} RECIPE -h"
@@ -127,12 +133,12 @@ def _add_recipe(command, arguments):
     train = load_recipe(name)
     command.description = train.__doc__.splitlines()[0]
     command.add_argument("--demo", action="store_true", help="the experiment demo: small embedded data, a minute")
-    for name, parameter in train.parameters.items():
-        _add_option(command, name, parameter, train.help[name])
+    for name in [name for name in train.parameters if name not in without]:
+        _add_option(command, name, train.parameters[name], train.help[name])
 
 
 def _add_option(command, name, parameter, text):
-    from recipes.training.recipe import kinds
+    from recipes.training.arguments import kinds
 
     types, literals = kinds(parameter.annotation)
     flag = f"--{name.replace('_', '-')}"
@@ -174,6 +180,11 @@ def _lr_find(options):
     if not test.suggestions:
         print(f"no suggestion: the loss diverged after {len(test.rates)} of {test.steps} steps. Lower --min-lr.")
     print(output)
+
+
+def _sweep(options):
+    train, arguments = _recipe(options)
+    sweeps.run(train, arguments)
 
 
 def _output(path):

@@ -19,7 +19,7 @@ ALLOWED = {
 LAYERS = [
     ("recipes.__main__",),
     ("recipes.<recipe>",),
-    ("recipes.training", "recipes.data", "recipes.reporting"),
+    ("recipes.training", "recipes.data", "recipes.reporting", "recipes.trials"),
     ("recipes.callbacks", "recipes.catalogue", "recipes.finder"),
     ("recipes.optimizers",),
     ("recipes.schedules",),

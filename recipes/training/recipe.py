@@ -3,11 +3,11 @@
 import dataclasses
 import functools
 import inspect
-import types
 import typing
 
 from recipes import schedules
 from recipes.catalogue import check_name
+from recipes.training.arguments import checked
 from recipes.training.run import RangeTestRun
 from recipes.training.run import Run
 
@@ -146,43 +146,7 @@ def resolve(train, experiment, given):
         check_name("argument", name, train.parameters)
     defaults = {name: each.default for name, each in train.parameters.items() if name != "experiment"}
     arguments = {**defaults, **train.experiments[experiment].arguments, **given}
-    return {name: _checked(name, arguments[name], train.parameters[name].annotation) for name in defaults}
-
-
-def kinds(annotation):
-    """The types and the literal values that an annotation allows.
-
-    Args:
-        annotation: a type, a `typing.Literal`, or a union of them.
-
-    Returns:
-        `(types, literals)`, two tuples.
-
-    Example:
-
-    >>> kinds(str | None)
-    ((<class 'str'>, <class 'NoneType'>), ())
-    """
-    if typing.get_origin(annotation) is typing.Literal:
-        return (), typing.get_args(annotation)
-    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
-        parts = [kinds(part) for part in typing.get_args(annotation)]
-        return sum((part[0] for part in parts), ()), sum((part[1] for part in parts), ())
-    return (annotation,), ()
-
-
-def _checked(name, value, annotation):
-    allowed, literals = kinds(annotation)
-    if literals and value in literals:
-        return value
-    if float in allowed and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not any(type(value) is each for each in allowed):
-        expected = [repr(each) for each in literals] + [each.__name__.replace("NoneType", "None") for each in allowed]
-        raise ValueError(f"`{name}` must be {' or '.join(expected)}. Received: {name}={value!r}")
-    if isinstance(value, float) and value != value:
-        raise ValueError(f"`{name}` must be a number. Received: {name}=nan")
-    return value
+    return {name: checked(name, arguments[name], train.parameters[name].annotation) for name in defaults}
 
 
 def _docstring(function, experiments, default):
