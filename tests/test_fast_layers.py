@@ -76,11 +76,11 @@ def test_group_normalization_is_a_drop_in_for_keras(policy, shape, arguments):
 
 
 def test_group_normalization_of_values_far_from_zero():
-    images = np.random.default_rng(1).normal(300, 1, (2, 9, 9, 64)).astype("float32")
+    images = np.random.default_rng(1).normal(30, 1, (2, 9, 9, 64)).astype("float32")
     groups = images.astype("float64").reshape(2, 81, 32, 2)
     mean, variance = groups.mean((1, 3), keepdims=True), groups.var((1, 3), keepdims=True)
     expected = ((groups - mean) / np.sqrt(variance + 1e-5)).reshape(images.shape)
-    np.testing.assert_allclose(to_numpy(zoo.GroupNormalization(epsilon=1e-5)(images)), expected, atol=2e-3)
+    np.testing.assert_allclose(to_numpy(zoo.GroupNormalization(epsilon=1e-5)(images)), expected, atol=1e-3)
 
 
 def test_group_normalization_of_any_number_of_images_in_a_compiled_step():
