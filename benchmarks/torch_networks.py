@@ -4,6 +4,7 @@ import functools
 import importlib
 
 import airbench_torch
+import torch
 from torch import library
 from torch import nn
 
@@ -75,3 +76,47 @@ def resnet50(classes):
 def alexnet(classes):
     """torchvision's AlexNet."""
     return models().alexnet(num_classes=classes)
+
+
+def bit_resnet50(classes):
+    """BiT R50x1: a pre-activation ResNet with group normalisation and standardised convolutions."""
+
+    class Convolution(nn.Conv2d):
+        def forward(self, x):
+            variance, mean = torch.var_mean(self.weight, (1, 2, 3), correction=0, keepdim=True)
+            kernel = (self.weight - mean) * torch.rsqrt(variance + 1e-10)
+            return nn.functional.conv2d(x, kernel, None, self.stride, self.padding)
+
+    def convolution(channels, filters, size, stride=1):
+        return Convolution(channels, filters, size, stride, size // 2, bias=False)
+
+    def activation(channels):
+        return nn.Sequential(nn.GroupNorm(32, channels), nn.ReLU())
+
+    class Unit(nn.Module):
+        def __init__(self, channels, filters, stride):
+            super().__init__()
+            self.first = activation(channels)
+            self.shortcut = None
+            if stride > 1 or channels != 4 * filters:
+                self.shortcut = convolution(channels, 4 * filters, 1, stride)
+            self.branch = nn.Sequential(
+                convolution(channels, filters, 1),
+                activation(filters),
+                convolution(filters, filters, 3, stride),
+                activation(filters),
+                convolution(filters, 4 * filters, 1),
+            )
+
+        def forward(self, x):
+            h = self.first(x)
+            return self.branch(h) + (x if self.shortcut is None else self.shortcut(h))
+
+    layers, channels = [convolution(3, 64, 7, 2), nn.ConstantPad2d(1, 0.0), nn.MaxPool2d(3, 2)], 64
+    for stage, depth in enumerate((3, 4, 6, 3)):
+        for number in range(depth):
+            layers.append(Unit(channels, 64 * 2**stage, 2 if stage and not number else 1))
+            channels = 256 * 2**stage
+    return nn.Sequential(
+        *layers, activation(channels), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)
+    )

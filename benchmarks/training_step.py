@@ -23,7 +23,7 @@ _NOTES = [
     "images are synthetic: uniform noise, random labels; only speed is measured",
     "the contenders of a model train the same network; trainable parameters are in the record",
     "keras: the same network with Keras's own layers wherever ours has a drop-in for one of them",
-    "torch: torchvision's networks, DavidNet and SpeedNet written by hand; channels last",
+    "torch: torchvision's networks, DavidNet, SpeedNet and BiT written by hand; channels last",
     "Keras: train_on_batch, which reads the loss each step; torch: a plain loop, which never waits for it",
 ]
 
@@ -55,6 +55,7 @@ MODELS = {
     "ResNet18": Model("ResNet18", "resnet18_cifar", 128, arguments={"stem": "cifar"}),
     "ResNet50": Model("ResNet50", "resnet50", 16, 224, 1000),
     "AlexNet": Model("AlexNet", "alexnet", 64, 224, 1000),
+    "BiT-R50x1": Model("BiTResNet50", "bit_resnet50", 16, 128, 1000),
 }
 
 

@@ -57,6 +57,40 @@ def test_activation_is_a_drop_in_for_keras(policy, activation):
     check_drop_in(*layers, (8, 5, 5, 4), policy)
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "shape, arguments",
+    [
+        ((4, 6, 5, 64), {}),
+        ((4, 1, 1, 64), {"groups": 8}),
+        ((3, 5, 4, 12), {"groups": 3, "center": False, "epsilon": 0.1}),
+        ((3, 5, 4, 12), {"groups": 1, "scale": False}),
+        ((3, 5, 4, 12), {"groups": -1}),
+        ((3, 8, 5, 4), {"groups": 4, "axis": 1}),
+        ((3, 5, 12), {"groups": 4}),
+    ],
+)
+def test_group_normalization_is_a_drop_in_for_keras(policy, shape, arguments):
+    made = (zoo.GroupNormalization, keras.layers.GroupNormalization)
+    check_drop_in(*(each(dtype=policy, **arguments) for each in made), shape, policy)
+
+
+def test_group_normalization_of_values_far_from_zero():
+    images = np.random.default_rng(1).normal(30, 1, (2, 9, 9, 64)).astype("float32")
+    groups = images.astype("float64").reshape(2, 81, 32, 2)
+    mean, variance = groups.mean((1, 3), keepdims=True), groups.var((1, 3), keepdims=True)
+    expected = ((groups - mean) / np.sqrt(variance + 1e-5)).reshape(images.shape)
+    np.testing.assert_allclose(to_numpy(zoo.GroupNormalization(epsilon=1e-5)(images)), expected, atol=1e-3)
+
+
+def test_group_normalization_of_any_number_of_images_in_a_compiled_step():
+    model = keras.Sequential([keras.Input((None, None, 64)), zoo.GroupNormalization()])
+    for samples, side in ((3, 4), (2, 5)):
+        images = np.random.default_rng(1).normal(size=(samples, side, side, 64)).astype("float32")
+        expected = to_numpy(keras.layers.GroupNormalization()(images))
+        np.testing.assert_allclose(model.predict(images, verbose=0), expected, atol=1e-5)
+
+
 def test_fast_layers_know_which_inputs_are_theirs(backend):
     """Which way is taken cannot be seen in the results: the gradient of the fast one is made of convolutions."""
     if backend != "tensorflow":
@@ -84,10 +118,10 @@ def test_fast_layers_know_which_inputs_are_theirs(backend):
 
 
 def test_a_model_of_fast_layers_is_saved_and_loaded(tmp_path):
-    layers = [keras.Input((7, 7, 3)), zoo.Conv2D(4, 3, padding="same"), zoo.Activation("gelu")]
-    model = keras.Sequential(layers)
+    layers = [zoo.Conv2D(4, 3, padding="same"), zoo.GroupNormalization(2), zoo.Activation("gelu")]
+    model = keras.Sequential([keras.Input((7, 7, 3)), *layers])
     model.save(tmp_path / "model.keras")
     images = np.random.default_rng(1).normal(size=(2, 7, 7, 3)).astype("float32")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert [type(layer) for layer in loaded.layers] == [zoo.Conv2D, zoo.Activation]
+    assert [type(layer) for layer in loaded.layers] == [zoo.Conv2D, zoo.GroupNormalization, zoo.Activation]
     np.testing.assert_allclose(to_numpy(loaded(images)), to_numpy(model(images)), rtol=1e-6)

@@ -20,7 +20,7 @@ LAYERS = [
     ("recipes.__main__",),
     ("recipes.<recipe>",),
     ("recipes.training", "recipes.data", "recipes.reporting", "recipes.trials"),
-    ("recipes.callbacks", "recipes.catalogue", "recipes.finder"),
+    ("recipes.callbacks", "recipes.catalogue", "recipes.finder", "recipes.hyperrule"),
     ("recipes.optimizers",),
     ("recipes.schedules",),
 ]

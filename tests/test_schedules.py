@@ -126,6 +126,39 @@ def test_step_decay_equals_torch_by_step_and_by_epoch():
         )
 
 
+# Samples; the last step of the warm-up, of each level and of the training; by hand from the published rule.
+HYPERRULES = [
+    (1, 100, (200, 300, 400), 500),
+    (19_999, 100, (200, 300, 400), 500),
+    (20_000, 500, (3000, 6000, 9000), 10_000),
+    (499_999, 500, (3000, 6000, 9000), 10_000),
+    (500_000, 500, (6000, 12_000, 18_000), 20_000),
+    (14_000_000, 500, (6000, 12_000, 18_000), 20_000),
+]
+
+
+@pytest.mark.parametrize(("num_samples", "warmup", "boundaries", "steps"), HYPERRULES)
+def test_bit_hyperrule_is_the_published_table(num_samples, warmup, boundaries, steps):
+    assert schedules.hyperrule.hyperrule_lengths(num_samples) == (steps, warmup, boundaries)
+    first, second, third = boundaries
+    table = {0: 0.0, 1: 0.003 / warmup, warmup // 2: 0.0015, warmup - 1: 0.003 * (warmup - 1) / warmup, warmup: 0.003}
+    table |= {first: 0.003, first + 1: 3e-4, second: 3e-4, second + 1: 3e-5, third: 3e-5, third + 1: 3e-6}
+    table |= {steps - 1: 3e-6, steps: 3e-6, 10 * steps: 3e-6}
+    schedule = schedules.BiTHyperRule(num_samples)
+    np.testing.assert_allclose([schedule(step) for step in table], list(table.values()), rtol=1e-12)
+    np.testing.assert_allclose(to_numpy(schedule(keras.ops.array(list(table)))), list(table.values()), rtol=1e-6)
+
+
+def test_bit_hyperrule_is_scaled_to_the_batch_or_left():
+    by_batch = schedules.BiTHyperRule(7000, batch_size=128)
+    table = {0: 0.0, 200: 0.000375, 400: 0.00075, 800: 0.00075, 801: 7.5e-5, 1201: 7.5e-6, 1600: 7.5e-6, 1601: 7.5e-7}
+    np.testing.assert_allclose([by_batch(step) for step in table], list(table.values()), rtol=1e-12)
+    assert schedules.hyperrule.hyperrule_lengths(7000, 384) == (667, 133, (267, 400, 533))
+    assert schedules.hyperrule.hyperrule_lengths(7000, 512) == schedules.hyperrule.hyperrule_lengths(7000)
+    left = schedules.BiTHyperRule(50_000, base_lr=0.001)
+    assert [left(step) for step in (250, 500, 3000, 3001)] == pytest.approx([5e-4, 1e-3, 1e-3, 1e-4])
+
+
 def test_warmup_equals_torch_before_any_schedule():
     generator = np.random.default_rng(0)
     for _ in range(50):
@@ -210,6 +243,7 @@ def test_piecewise_linear_equals_numpy():
         schedules.CyclicLR(0.1, 0.4, 3, scale_fn=lambda cycle: keras.ops.sin(cycle)),
         schedules.PiecewiseLinear([0, 4, 12], [0.0, 0.4, 0.0]),
         schedules.StepDecay(0.4, 2, 0.5, steps_per_epoch=2),
+        schedules.BiTHyperRule(100, batch_size=20_480, base_lr=0.01),
         schedules.Warmup(schedules.StepDecay(0.4, 3, 0.5), 4),
         schedules.Warmup(keras.optimizers.schedules.CosineDecay(0.4, 8), 4),
         schedules.PerUpdate(schedules.Ramp(0.01, 0.5, 4), 3),
@@ -233,6 +267,7 @@ def test_schedules_survive_saving():
         schedules.OneCycleMomentum(12),
         schedules.PiecewiseLinear([0, 4], [0.0, 0.4]),
         schedules.StepDecay(0.5, 3),
+        schedules.BiTHyperRule(100, 32, 0.1),
         schedules.Ramp(0.1, 0.5, 3, "linear"),
         schedules.Warmup(schedules.PerUpdate(custom, 2), 3),
         schedules.Warmup(keras.optimizers.schedules.CosineDecay(0.4, 8), 4),
@@ -261,6 +296,9 @@ def test_schedules_survive_saving():
         (lambda: schedules.StepDecay(0.1, 0), "`step_size`.*0"),
         (lambda: schedules.StepDecay(0.1, 1, gamma=-1), "`gamma`.*-1"),
         (lambda: schedules.StepDecay(0.1, 1, steps_per_epoch=0), "`steps_per_epoch`.*0"),
+        (lambda: schedules.BiTHyperRule(0), "`num_samples`.*0"),
+        (lambda: schedules.BiTHyperRule(100, batch_size=0), "`batch_size`.*0"),
+        (lambda: schedules.BiTHyperRule(100, base_lr=0), "`base_lr`.*0"),
         (lambda: schedules.Warmup(0.1, 0), "`warmup_steps`.*0"),
         (lambda: schedules.Warmup(0.1, 5, start_factor=2), "`start_factor`.*2"),
         (lambda: schedules.Warmup(lambda step: math.sin(step), 5), "`after`.*keras.ops"),

@@ -65,8 +65,9 @@ def test_the_published_experiments_reach_their_peak_and_end_where_published(name
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiments_train_and_leave_a_record(name, small, tmp_path):
-    sides = {"image_sides": "16,32" if name == "cpu94" else ""}
-    record = train(name, **SHORT, **sides, whitening_bias_epochs=1, runs=str(tmp_path))
+    by_epoch = {"image_sides": "16,32", "kept_fractions": "1,0.5"} if name == "cpu94" else {}
+    by_epoch = by_epoch or {"image_sides": "", "kept_fractions": ""}
+    record = train(name, **SHORT, **by_epoch, whitening_bias_epochs=1, runs=str(tmp_path))
     assert len(record.history["loss"]) == 2
     assert np.isfinite(record.history["loss"]).all()
     assert {"val_accuracy", "val_accuracy_tta"} <= set(record.metrics["final"])

@@ -29,6 +29,10 @@ BUILDERS = [
     (zoo.ResNet50, {}, 25_557_032 + 53_120, 25_557_032, (7, 7, 2048)),
     (zoo.ResNet101, {}, 44_549_160 + 105_344, 44_549_160, (7, 7, 2048)),
     (zoo.ResNet152, {}, 60_192_808 + 151_424, 60_192_808, (7, 7, 2048)),
+    (zoo.BiTResNet50, {}, 25_549_352, 25_549_352, (7, 7, 2048)),
+    (zoo.BiTResNet50, {"width": 3, "classes": 100}, 211_174_080 + 614_500, 211_174_080 + 614_500, (7, 7, 6144)),
+    (zoo.BiTResNet101, {"classes": 10}, 42_492_480 + 20_490, 42_492_480 + 20_490, (7, 7, 2048)),
+    (zoo.BiTResNet152, {"classes": 10}, 232_238_208 + 40_970, 232_238_208 + 40_970, (7, 7, 4096)),
 ]
 # One of each, small: builder, arguments, shape of the images.
 SMALL = [
@@ -36,6 +40,9 @@ SMALL = [
     (zoo.SpeedNet, {"classes": 3, "widths": (8, 16, 16), "convolutions": 3}, (32, 32, 3)),
     (zoo.AlexNet, {"classes": 3, "hidden_units": (16,)}, (63, 63, 3)),
     (zoo.ResNet18, {"classes": 3}, (32, 32, 3)),
+    (zoo.BiTResNet50, {"classes": 3, "depths": (1, 2)}, (32, 32, 3)),
+    (zoo.BiTResNet101, {"classes": 3, "depths": (1,)}, (32, 32, 3)),
+    (zoo.BiTResNet152, {"classes": 3, "depths": (1,)}, (32, 32, 3)),
     (zoo.ResNet34, {"classes": 3}, (32, 32, 3)),
     (zoo.ResNet50, {"classes": 3}, (32, 32, 3)),
     (zoo.ResNet101, {"classes": 3}, (32, 32, 3)),
@@ -71,6 +78,14 @@ def outline(builder, **arguments):
         return thread.submit(build).result()
 
 
+def build(builder, **arguments):
+    """A model whose outputs depend on the images: BiT's classifier begins as zeros."""
+    model = builder(**arguments)
+    if "BiT" in builder.__name__:
+        model.get_layer("predictions").kernel.assign(draw(*model.get_layer("predictions").kernel.shape))
+    return model
+
+
 @pytest.mark.parametrize(("builder", "arguments", "total", "trainable", "features"), BUILDERS)
 def test_builders_have_the_published_counts_and_shapes(builder, arguments, total, trainable, features):
     model = outline(builder, **arguments)
@@ -98,7 +113,7 @@ def test_every_listed_model_is_tested_and_has_its_name():
     listed = {getattr(zoo, name) for name in zoo.list_models()}
     assert listed == {builder for builder, *_ in BUILDERS} == {builder for builder, *_ in SMALL}
     assert zoo.list_models("DAVID") == ["DavidNet"]
-    assert zoo.list_models("resnet1") == ["ResNet18", "ResNet101", "ResNet152"]
+    assert zoo.list_models("resnet1") == ["BiTResNet101", "BiTResNet152", "ResNet18", "ResNet101", "ResNet152"]
     assert zoo.list_models("nothing") == []
     assert zoo.ResNet9 is zoo.DavidNet
 
@@ -268,7 +283,7 @@ def test_adaptive_pooling_of_unknown_sizes_in_a_compiled_step():
     assert keras.layers.deserialize(keras.layers.serialize(model.layers[-1])).output_size == 6
 
 
-@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:4])
+@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:5])
 def test_outputs_are_float32_probabilities_under_mixed_float16(builder, arguments, shape, mixed_float16):
     model = builder(input_shape=shape, **arguments)
     outputs = model(draw(2, *shape))
@@ -296,11 +311,11 @@ def test_dropout_of_resnets_is_before_the_classifier(images):
     np.testing.assert_allclose(to_numpy(features(images)), to_numpy(dropped(images)))
 
 
-@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:4])
+@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:5])
 def test_networks_begin_with_a_given_tensor(builder, arguments, shape):
     pixels = keras.Input(shape)
     scaled = keras.layers.Rescaling(1 / 255)(pixels)
-    model = builder(input_tensor=scaled, **arguments)
+    model = build(builder, input_tensor=scaled, **arguments)
     assert model.input is pixels
     plain = builder(input_shape=shape, **arguments)
     plain.set_weights(model.get_weights())
@@ -311,7 +326,7 @@ def test_networks_begin_with_a_given_tensor(builder, arguments, shape):
 
 @pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL)
 def test_saved_models_load(builder, arguments, shape, tmp_path):
-    model = builder(input_shape=shape, **arguments)
+    model = build(builder, input_shape=shape, **arguments)
     images = draw(2, *shape)
     if builder is zoo.DavidNet:
         model(images, training=True)  # moves the statistics
@@ -328,9 +343,10 @@ def test_saved_models_load(builder, arguments, shape, tmp_path):
 def test_saved_models_load_on_another_backend(backend, tmp_path):
     other = {"tensorflow": "jax", "jax": "torch", "torch": "tensorflow"}[backend]
     pytest.importorskip(other)
-    chosen = [row for row in SMALL if row[0] in (zoo.AlexNet, zoo.DavidNet, zoo.ResNet18, zoo.ResNet50, zoo.SpeedNet)]
+    networks = (zoo.AlexNet, zoo.BiTResNet50, zoo.DavidNet, zoo.ResNet18, zoo.ResNet50, zoo.SpeedNet)
+    chosen = [row for row in SMALL if row[0] in networks]
     for builder, arguments, shape in chosen:
-        model = builder(input_shape=shape, **arguments)
+        model = build(builder, input_shape=shape, **arguments)
         model.save(tmp_path / f"{model.name}.keras")
         np.savez(tmp_path / f"{model.name}.npz", images=draw(2, *shape), outputs=to_numpy(model(draw(2, *shape))))
     script = """
@@ -350,7 +366,7 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.keras")):
     root = pathlib.Path(__file__).parents[1]
     process = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
-    names = ["alexnet", "davidnet", "resnet18", "resnet50", "speednet"]
+    names = ["alexnet", "bit_resnet50", "davidnet", "resnet18", "resnet50", "speednet"]
     assert process.stdout.split() == [word for name in names for word in (other, name)]
 
 
@@ -361,9 +377,9 @@ def test_saved_weights_load(images, tmp_path):
     np.testing.assert_array_equal(to_numpy(again(images)), to_numpy(model(images)))
 
 
-@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:4])
+@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:5])
 def test_channels_first_is_the_same_function(builder, arguments, shape, channels_first):
-    first = builder(input_shape=(shape[2], *shape[:2]), **arguments)
+    first = build(builder, input_shape=(shape[2], *shape[:2]), **arguments)
     headless = outline(builder, input_shape=(shape[2], *shape[:2]), include_top=False)
     keras.config.set_image_data_format("channels_last")
     last = builder(input_shape=shape, **arguments)
@@ -415,6 +431,15 @@ def test_channels_first_is_the_same_function(builder, arguments, shape, channels
         (zoo.ResNet152, {"weights": "imagenet_v2", "stem": "cifar"}, "stem='imagenet'.*stem='cifar'"),
         (zoo.ResNet34, {"weights": "imagenet", "input_shape": (64, 64, 1)}, "channels=3.*channels=1"),
         (zoo.ResNet34, {"weights": "imagenet", "classifier_activation": "sigmoid"}, "softmax.*sigmoid"),
+        (zoo.BiTResNet50, {"width": 0}, "`width`.*0"),
+        (zoo.BiTResNet50, {"width": 1.5}, r"`width`.*1\.5"),
+        (zoo.BiTResNet50, {"depths": 3}, "`depths`.*3"),
+        (zoo.BiTResNet50, {"depths": ()}, r"`depths`.*\(\)"),
+        (zoo.BiTResNet101, {"input_shape": (31, 32, 3)}, "32 pixels.*31, 32, 3"),
+        (zoo.BiTResNet50, {"weights": "imagenet_v2"}, "imagenet21k.*imagenet_v2"),
+        (zoo.BiTResNet50, {"weights": "imagenet", "width": 2}, "width=1.*width=2"),
+        (zoo.BiTResNet101, {"weights": "imagenet21k", "depths": (1, 1)}, "depths=.3, 4, 23, 3.*depths=.1, 1"),
+        (zoo.BiTResNet152, {"weights": "imagenet", "input_shape": (64, 64, 1)}, "channels=3.*channels=1"),
         (zoo.AlexNet, {"weights": "imagenet", "hidden_units": ()}, "hidden_units=.4096, 4096."),
     ],
 )

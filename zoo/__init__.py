@@ -1,11 +1,17 @@
 """Networks as published: each builder returns a `keras.Model`."""
 
+from zoo import bit_weights
 from zoo import weights
 from zoo.activation import Activation
 from zoo.alexnet import AlexNet
+from zoo.bit import BiTResNet50
+from zoo.bit import BiTResNet101
+from zoo.bit import BiTResNet152
 from zoo.convolution import Conv2D
+from zoo.convolution import StandardizedConv2D
 from zoo.davidnet import DavidNet
 from zoo.davidnet import ResNet9
+from zoo.group_normalization import GroupNormalization
 from zoo.initializers import Dirac
 from zoo.normalization import BatchNormalization
 from zoo.pooling import AdaptiveAveragePooling2D
@@ -22,6 +28,9 @@ __version__ = "0.1.0"
 
 _BUILDERS = {
     "AlexNet": AlexNet,
+    "BiTResNet50": BiTResNet50,
+    "BiTResNet101": BiTResNet101,
+    "BiTResNet152": BiTResNet152,
     "DavidNet": DavidNet,
     "ResNet9": ResNet9,
     "ResNet18": ResNet18,
@@ -56,7 +65,10 @@ __all__ = [
     "BatchNormalization",
     "Conv2D",
     "Dirac",
+    "GroupNormalization",
+    "StandardizedConv2D",
     *_BUILDERS,
+    "bit_weights",
     "list_models",
     "weights",
     "whiten",

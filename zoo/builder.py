@@ -4,8 +4,9 @@ import pathlib
 
 import keras
 
+from zoo import bit_weights
 from zoo import checkpoints
-from zoo import weights as published
+from zoo import weights as torch_weights
 
 _POOLINGS = {None: None, "avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
 
@@ -36,13 +37,15 @@ def check_arguments(*, pooling, classes, classifier_activation, **fractions):
             raise ValueError(f"`{name}` must be a number in [0, 1). Received: {name}={value!r}")
 
 
-def check_weights(builder, weights, classifier_activation=None, **required):
+def check_weights(builder, weights, classifier_activation=None, published=None, **required):
     """Check `weights`, and that published ones fit the network, before anything is built.
 
     Args:
         builder: str. Name of the builder.
         weights: None, the name of published weights, or the path of a file.
         classifier_activation: str or callable; None also for a network without top.
+        published: tuple of the names of published weights; None for those of `zoo.weights.PUBLISHED`.
+            Defaults to None.
         **required: arguments as received and as published weights need them, in pairs.
 
     Raises:
@@ -52,7 +55,7 @@ def check_weights(builder, weights, classifier_activation=None, **required):
 
     >>> check_weights("ResNet18", None)
     """
-    names = tuple(published.PUBLISHED.get(builder, {}))
+    names = tuple(torch_weights.PUBLISHED.get(builder, {})) if published is None else published
     if weights is None:
         return
     if not isinstance(weights, (str, pathlib.Path)) or not (weights in names or pathlib.Path(weights).is_file()):
@@ -207,10 +210,12 @@ def finish(builder, inputs, outputs, *, include_top, pooling, weights, name):
         outputs = _POOLINGS[pooling](name=f"{pooling}_pool")(outputs)
     sources = keras.utils.get_source_inputs(inputs)
     model = keras.Model(sources[0] if len(sources) == 1 else sources, outputs, name=name)
-    if weights in published.PUBLISHED.get(builder, {}):
-        published.load_checkpoint(model, published.download(builder, weights))
+    if weights in torch_weights.PUBLISHED.get(builder, {}):
+        torch_weights.load_checkpoint(model, torch_weights.download(builder, weights))
     elif weights is not None and pathlib.Path(weights).suffix in checkpoints.SUFFIXES:
-        published.load_checkpoint(model, weights)
+        torch_weights.load_checkpoint(model, weights)
+    elif weights is not None and pathlib.Path(weights).suffix == ".npz":
+        bit_weights.load_npz(model, weights)
     elif weights is not None:
         model.load_weights(weights)
     return model

@@ -85,3 +85,69 @@ def _kernel_gradient(images, upstream, shape):
         kernel = tf.transpose(upstream[first : first + step], [1, 2, 0, 3])
         parts.append(tf.cast(tf.nn.conv2d(swapped, kernel, 1, padding), "float32"))
     return tf.cast(tf.transpose(tf.add_n(parts), [1, 2, 0, 3]), images.dtype)
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class StandardizedConv2D(Conv2D):
+    """2D convolution by a kernel whose filters have mean 0 and variance 1, at every step.
+
+    The weights are as they were trained; what the images are convolved with is computed from them, in
+    float32, and differentiated through. The variance is the biased one, plus `epsilon`.
+
+    Args:
+        *args: of `keras.layers.Conv2D`.
+        epsilon: float. Under the root, beside the variance. Defaults to 1e-10.
+        **kwargs: of `keras.layers.Conv2D`.
+
+    Example:
+
+    >>> layer = StandardizedConv2D(8, 3, padding="same", use_bias=False)
+    >>> tuple(layer(keras.ops.ones((2, 7, 7, 3))).shape)
+    (2, 7, 7, 8)
+
+    Reference:
+        https://arxiv.org/abs/1903.10520
+    """
+
+    def __init__(self, *args, epsilon=1e-10, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.epsilon = epsilon
+
+    def add_weight(self, *args, **kwargs):
+        # In half precision the filters would be standardised after they were rounded.
+        return super().add_weight(*args, **kwargs | ({"autocast": False} if kwargs.get("name") == "kernel" else {}))
+
+    def convolution_op(self, inputs, kernel):
+        kernel = _standardize(keras.ops.convert_to_tensor(kernel), self.epsilon)
+        return super().convolution_op(inputs, keras.ops.cast(kernel, inputs.dtype))
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+
+def _standardize(kernel, epsilon):
+    """Each filter to mean 0 and variance 1: the kernels of batch normalisation do the same to channels."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow" and keras.backend.standardize_dtype(kernel.dtype) == "float32" and _on_cpu():
+        return _standardize_tensorflow(kernel, epsilon)
+    if backend == "torch" and kernel.device.type != "meta":
+        return _standardize_torch(kernel, epsilon)
+    axes = tuple(range(len(kernel.shape) - 1))
+    centred = kernel - keras.ops.mean(kernel, axes, keepdims=True)
+    return centred * keras.ops.rsqrt(keras.ops.mean(keras.ops.square(centred), axes, keepdims=True) + epsilon)
+
+
+def _standardize_tensorflow(kernel, epsilon):
+    import tensorflow as tf
+
+    scale, offset = tf.ones(kernel.shape[-1:]), tf.zeros(kernel.shape[-1:])
+    return tf.raw_ops.FusedBatchNormV3(
+        x=kernel, scale=scale, offset=offset, mean=[], variance=[], epsilon=epsilon, is_training=True
+    ).y
+
+
+def _standardize_torch(kernel, epsilon):
+    import torch
+
+    columns = kernel.reshape(-1, kernel.shape[-1])
+    return torch.nn.functional.batch_norm(columns, None, None, training=True, eps=epsilon).reshape(kernel.shape)

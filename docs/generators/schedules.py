@@ -19,6 +19,7 @@ TYPICAL = {
     "knots": "[0, 200, 1000]",
     "max_lr": "0.4",
     "min_lr": "1e-4",
+    "num_samples": "10_000",
     "peak_lr": "0.4",
     "schedule": "PiecewiseLinear([0, 4, 20], [0.0, 0.4, 0.0])",
     "step_size": "125",

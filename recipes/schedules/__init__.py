@@ -15,6 +15,8 @@ from recipes.schedules.composition import per_update
 from recipes.schedules.composition import warmup
 from recipes.schedules.cyclic import CyclicLR
 from recipes.schedules.cyclic import cyclic_lr
+from recipes.schedules.hyperrule import BiTHyperRule
+from recipes.schedules.hyperrule import bit_hyperrule
 from recipes.schedules.knots import PiecewiseLinear
 from recipes.schedules.knots import PowerRamp
 from recipes.schedules.knots import Ramp
@@ -29,6 +31,7 @@ from recipes.schedules.superconvergence import one_cycle
 from recipes.schedules.superconvergence import one_cycle_momentum
 
 __all__ = [
+    "BiTHyperRule",
     "CyclicLR",
     "OneCycle",
     "OneCycleMomentum",
@@ -38,6 +41,7 @@ __all__ = [
     "Ramp",
     "StepDecay",
     "Warmup",
+    "bit_hyperrule",
     "cyclic_lr",
     "one_cycle",
     "one_cycle_momentum",
