@@ -4,8 +4,9 @@
 
 Source: airbench (https://arxiv.org/abs/2404.00498), PyTorch on one A100: 94% in 2.6 s, 95% in 10.4 s,
 96% in 34.7 s. Experiments `gpu94`, `gpu95` and `gpu96` are its published settings in Keras. `cpu94`
-is for two CPU cores, where arithmetic is the price: after two epochs it trains on
-the images that are hardest, its first epochs see smaller ones, and its network is computed by `zoo.Conv2D`, `zoo.BatchNormalization` and `zoo.Activation`.
+is for two CPU cores, where arithmetic is the price: after two epochs it trains on the images that
+are hardest, its first epochs see smaller ones, and its network is computed by `zoo.Conv2D`,
+`zoo.BatchNormalization` and `zoo.Activation`.
 
 What was measured here is kept beside this file, in `results/`, and shown by `zoo list`. Seconds are
 those of everything: data, compilation, training, test-time augmentation.

@@ -72,7 +72,7 @@ class HyperRule:
         return [augment.Resize(self.crop_size), augment.Normalize(MEAN, STD)]
 
 
-def hyperrule(num_samples, image_size, batch_size=None, base_lr=0.003):
+def hyperrule(num_samples, image_size, batch_size=None, base_lr=0.003, total_steps=None):
     """The BiT-HyperRule for a data set.
 
     Args:
@@ -82,6 +82,7 @@ def hyperrule(num_samples, image_size, batch_size=None, base_lr=0.003):
         batch_size: int, to which the learning rate and the steps are scaled; None for those of the
             published batches of 512: see `recipes.schedules.bit_hyperrule`. Defaults to None.
         base_lr: float. The highest learning rate, for batches of 512. Defaults to 0.003.
+        total_steps: int, to which the training is shortened or lengthened, or None. Defaults to None.
 
     Returns:
         A `HyperRule`.
@@ -105,8 +106,8 @@ def hyperrule(num_samples, image_size, batch_size=None, base_lr=0.003):
     check_positive("image_size", min(height, width))
     is_small = height * width < 96 * 96
     return HyperRule(
-        steps=hyperrule_lengths(num_samples, batch_size).steps,
-        learning_rate=BiTHyperRule(num_samples, batch_size, base_lr),
+        steps=hyperrule_lengths(num_samples, batch_size, total_steps).steps,
+        learning_rate=BiTHyperRule(num_samples, batch_size, base_lr, total_steps),
         mixup_alpha=0.0 if num_samples < 20_000 else 0.1,
         resize_size=160 if is_small else 512,
         crop_size=128 if is_small else 480,

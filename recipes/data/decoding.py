@@ -1,6 +1,7 @@
 """Image files to RGB arrays: by Pillow, in threads, the same on every backend."""
 
 import concurrent.futures
+import contextlib
 import io
 import pathlib
 
@@ -121,6 +122,29 @@ def check_images(paths, formats=FORMATS):
             raise ValueError(f"{paths[position]}: {_reason(error)}") from error
 
     return _try_each(check, len(paths))
+
+
+def median_size(paths):
+    """The size that images have in the middle, as a camera stored them: their headers alone are read.
+
+    Args:
+        paths: list of paths. Files that cannot be read are passed over.
+
+    Returns:
+        `(height, width)`, each the median of all; (0, 0) where none can be read.
+
+    Example:
+
+    >>> median_size(["nowhere.png"])
+    (0, 0)
+    """
+    from PIL import Image
+
+    sizes = []
+    for path in paths:
+        with contextlib.suppress(Exception), Image.open(path, formats=FORMATS) as image:
+            sizes.append((image.height, image.width))
+    return tuple(int(side) for side in np.median(sizes, axis=0)) if sizes else (0, 0)
 
 
 def refuse(problems):

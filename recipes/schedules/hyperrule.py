@@ -39,13 +39,15 @@ _LENGTHS = (
 )
 
 
-def hyperrule_lengths(num_samples, batch_size=None):
+def hyperrule_lengths(num_samples, batch_size=None, total_steps=None):
     """How long the BiT-HyperRule trains on a data set.
 
     Args:
         num_samples: int. Training samples that the data set has.
         batch_size: int. With fewer than 512 samples in a batch there are as many more steps, rounded;
             None leaves the steps as published. Defaults to None.
+        total_steps: int, to which the training is shortened or lengthened, whatever the batch; None for
+            as many steps as the rule says. Defaults to None.
 
     Returns:
         `Lengths`.
@@ -65,17 +67,20 @@ def hyperrule_lengths(num_samples, batch_size=None):
     """
     check_positive("num_samples", num_samples)
     lengths = next(lengths for limit, lengths in _LENGTHS if num_samples < limit)
-    if batch_size is None:
-        return lengths
-    check_positive("batch_size", batch_size)
+    factor = 1
+    if batch_size is not None:
+        check_positive("batch_size", batch_size)
+        factor = BATCH_SIZE / batch_size
+    if total_steps is not None:
+        check_positive("total_steps", total_steps)
+        factor = total_steps / lengths.steps
     steps, warmup_steps, *boundaries = (
-        max(round(each * BATCH_SIZE / batch_size), 1)
-        for each in (lengths.steps, lengths.warmup_steps, *lengths.boundaries)
+        max(round(each * factor), 1) for each in (lengths.steps, lengths.warmup_steps, *lengths.boundaries)
     )
     return Lengths(steps, warmup_steps, tuple(boundaries))
 
 
-def bit_hyperrule(step, num_samples, batch_size=None, base_lr=0.003):
+def bit_hyperrule(step, num_samples, batch_size=None, base_lr=0.003, total_steps=None):
     """Learning rate of the BiT-HyperRule: a warm-up from 0, then three divisions by 10.
 
     Step for step that of big_transfer: each drop comes one step after its boundary.
@@ -87,6 +92,7 @@ def bit_hyperrule(step, num_samples, batch_size=None, base_lr=0.003):
             None scales neither: for batches of 512, and, with a `base_lr` of 0.001, of 128, where that
             does nearly as well. Defaults to None.
         base_lr: float. The highest value, for batches of 512. Defaults to 0.003.
+        total_steps: int, or None for the rule's: see `hyperrule_lengths`. Defaults to None.
 
     Returns:
         The learning rate: float for a number, tensor for a tensor.
@@ -104,7 +110,7 @@ def bit_hyperrule(step, num_samples, batch_size=None, base_lr=0.003):
         https://github.com/google-research/big_transfer
     """
     check_positive("base_lr", base_lr)
-    _, warmup_steps, boundaries = hyperrule_lengths(num_samples, batch_size)
+    _, warmup_steps, boundaries = hyperrule_lengths(num_samples, batch_size, total_steps)
     highest = base_lr * (1 if batch_size is None else batch_size / BATCH_SIZE)
     xp, step = arithmetic(step)
     value = highest * xp.minimum(step / warmup_steps, 1.0)
@@ -121,6 +127,7 @@ class BiTHyperRule(Schedule):
         num_samples: int. Training samples that the data set has.
         batch_size: int, or None for the published rate and steps. Defaults to None.
         base_lr: float. The highest value, for batches of 512. Defaults to 0.003.
+        total_steps: int, or None for the rule's. Defaults to None.
 
     Raises:
         ValueError: as `bit_hyperrule`.
@@ -133,5 +140,5 @@ class BiTHyperRule(Schedule):
 
     function = staticmethod(bit_hyperrule)
 
-    def __init__(self, num_samples, batch_size=None, base_lr=0.003):
-        super().__init__(num_samples=num_samples, batch_size=batch_size, base_lr=base_lr)
+    def __init__(self, num_samples, batch_size=None, base_lr=0.003, total_steps=None):
+        super().__init__(num_samples=num_samples, batch_size=batch_size, base_lr=base_lr, total_steps=total_steps)
