@@ -26,6 +26,15 @@ def test_mixing_and_steps_are_chosen_by_the_number_of_samples():
     assert scaled.learning_rate(scaled.steps) == pytest.approx(0.03 / 16 / 1000)
 
 
+def test_a_rule_of_other_length_has_its_corners_at_the_same_fractions():
+    rule, short = hyperrule(7000, 32, batch_size=32), hyperrule(7000, 32, batch_size=32, total_steps=50)
+    assert short.steps == 50
+    for step in (0, 5, 10, 20, 21, 30, 31, 41, 49):
+        assert short.learning_rate(step) == pytest.approx(rule.learning_rate(160 * step))
+    with pytest.raises(ValueError, match="`total_steps`.*0"):
+        hyperrule(7000, 32, total_steps=0)
+
+
 def test_images_are_scaled_cut_flipped_and_brought_between_minus_one_and_one():
     """A ramp over the columns: a part of it, shown either way round, tells scale and place."""
     images = np.repeat(np.linspace(0, 255, 80).astype("uint8")[None, None, :, None], 40, 1)
