@@ -143,6 +143,7 @@ def train(
     horizontal_flip: bool = False,
     vertical_flip: bool = False,
     pipeline: Literal[PIPELINES] = "auto",
+    workers: int = 1,
     hidden_units: str = "4096,4096",
     dropout: float = 0.5,
     epochs: int = 100,
@@ -189,6 +190,7 @@ def train(
         pipeline: one of "tf.data", "numpy", "memory" (images on the device, the steps of an epoch in one
             dispatch), or "auto": "memory" on an accelerator for up to a gigabyte of images; else tf.data on
             TensorFlow, and numpy on other backends. Defaults to "auto".
+        workers: int. Threads that make batches ahead, of "numpy". Defaults to 1.
         hidden_units: str. Sizes of the dense layers before the last, such as "4096"; "" for none.
             Defaults to "4096,4096".
         dropout: float. Before each dense layer, but the last of several. Defaults to 0.5.
@@ -252,7 +254,7 @@ def train(
     ]
     labels = dataset.one_hot(dataset.train_labels)
     train_data = training_batches(
-        pipeline, dataset.train_images, labels, operations, batch_size=batch_size, seed=run.seed
+        pipeline, dataset.train_images, labels, operations, batch_size=batch_size, seed=run.seed, workers=workers
     )
     validation_data = augment.ArrayGenerator(
         dataset.validation_images,
@@ -262,6 +264,13 @@ def train(
         training=False,
     )
 
+    updates = growth.updates(epochs, steps, accumulation_steps) if growth else steps * epochs
+    learning_rate = _learning_rate(schedule, base_lr, lr_step_size, lr_gamma, updates)
+    monitors = [stop]
+    if schedule == "plateau":
+        monitors.append(ReduceLROnPlateau(monitor, factor=lr_gamma, patience_epochs=plateau_epochs))
+    every = EvaluateEvery(evaluate_steps, validation_data, monitors) if evaluate_steps else None
+
     model = zoo.AlexNet(
         classes=len(dataset.class_names),
         input_shape=(image_size, image_size, 3),
@@ -269,8 +278,6 @@ def train(
         hidden_units=tuple(int(unit) for (unit,) in units),
         dropout=dropout,
     )
-    updates = growth.updates(epochs, steps, accumulation_steps) if growth else steps * epochs
-    learning_rate = _learning_rate(schedule, base_lr, lr_step_size, lr_gamma, updates)
     if optimizer == "adam":
         optimizer = Adam(learning_rate, l2=weight_decay, epsilon=1e-8)
     else:
@@ -283,10 +290,6 @@ def train(
         metrics=["accuracy", ClassAccuracy(dataset.class_names)],
         jit_compile=run.jit_compile,
     )
-    monitors = [stop]
-    if schedule == "plateau":
-        monitors.append(ReduceLROnPlateau(monitor, factor=lr_gamma, patience_epochs=plateau_epochs))
-    every = EvaluateEvery(evaluate_steps, validation_data, monitors) if evaluate_steps else None
     history = run.fit(
         model,
         train_data,

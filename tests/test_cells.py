@@ -99,13 +99,15 @@ def runs(cells, tmp_path_factory):
 def test_experiments_train_and_keep_the_best(recipe, name, small, cells, tmp_path):
     demo = name == "demo"
     images = {"batch_size": 40} if demo else {"data_dir": str(cells), "layout": "folders"}
+    if resolve(MODULES[recipe].train, name, {}).get("evaluate_steps"):
+        images["evaluate_steps"] = 3  # an epoch
     record = MODULES[recipe].train(name, **{**SHORT, **images}, runs=str(tmp_path))
     classes = [str(digit) for digit in range(10)] if demo else ["Golgi", "nuclear_dots", "speckled"]
     measured = ["aca", "mca", *(f"accuracy/{each}" for each in classes)]
     assert {f"{split}{each}" for split in ("", "val_") for each in measured} <= set(record.history)
     assert len(record.history["loss"]) == 2 and np.isfinite(record.history["loss"]).all()
     final = record.metrics["final"]
-    assert final["val_accuracy"] == pytest.approx(final["val_aca"]) >= max(record.history["val_accuracy"]) - 1e-6
+    assert final["val_accuracy"] == pytest.approx(final["val_aca"]) == max(record.history["val_accuracy"])
     assert final["val_mca"] == pytest.approx(np.mean([final[f"val_accuracy/{each}"] for each in classes]))
     assert read_preparation(record.folder).image_size == (16, 16)
     evaluation, _ = evaluate_run(record.folder, None if demo else cells)
@@ -113,7 +115,7 @@ def test_experiments_train_and_keep_the_best(recipe, name, small, cells, tmp_pat
 
 
 @pytest.mark.parametrize("recipe", MODULES)
-def test_commands_find_what_the_run_found(recipe, runs, cells, tmp_path, capsys, monkeypatch):
+def test_commands_find_what_the_run_found(recipe, runs, cells, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     record = runs[recipe]
     for name in ("predictions.csv", "per_class.csv", "confusion_matrix.png", "preparation.json", "samples.png"):
@@ -132,7 +134,6 @@ def test_commands_find_what_the_run_found(recipe, runs, cells, tmp_path, capsys,
     assert main(["report", str(record.folder)]) == 0
     assert record.experiment in (tmp_path / "report.html").read_text()
     assert {path.name for path in record.folder.iterdir()} - before == {"evaluation-validation"}
-    capsys.readouterr()
 
 
 @pytest.mark.parametrize("recipe", MODULES)
@@ -199,10 +200,7 @@ def test_documented_settings():
 
 
 def test_a_plateau_lowers_the_rate_and_no_progress_ends_the_training(small, cells, tmp_path):
-    arguments = {**SHORT, "data_dir": str(cells), "runs": str(tmp_path), "epochs": 9, "base_lr": 1e-12}
-    record = hep2_alexnet.train("plateau", **arguments, plateau_epochs=1.0, early_stop_epochs=3.0)
-    np.testing.assert_allclose(record.history["learning_rate"], [1e-12] * 4, rtol=1e-3)  # too small to be lowered
-    arguments["base_lr"] = 1e-6
+    arguments = {**SHORT, "data_dir": str(cells), "runs": str(tmp_path), "epochs": 9, "base_lr": 1e-6}
     record = hep2_alexnet.train("plateau", **arguments, plateau_epochs=1.0, early_stop_epochs=3.0)
     np.testing.assert_allclose(record.history["learning_rate"], [1e-6, 1e-6, 1e-6, 1e-7], rtol=1e-3)
 
@@ -215,7 +213,7 @@ def test_early_stopping_in_steps_looks_between_the_epochs(small, cells, tmp_path
     record = hep2_alexnet.train("first_copy", **arguments, early_stop_steps=3, evaluate_steps=2)
     assert len(record.history["loss"]) == 2
     assert len(made[0]) == 6
-    record = hep2_alexnet.train("first_copy", **arguments, early_stop_steps=2, evaluate_steps=2)
+    hep2_alexnet.train("first_copy", **arguments, early_stop_steps=2, evaluate_steps=2)
     assert len(made[1]) == 4
 
 
@@ -272,6 +270,7 @@ def test_cells_are_turned_before_their_middle_is_cut_out(small, tmp_path, monkey
         ("hep2_alexnet", {"early_stop_steps": 30}, "`early_stop_epochs` or `early_stop_steps`"),
         ("hep2_alexnet", {"early_stop_epochs": -1.0}, "`early_stop_epochs`.*-1"),
         ("hep2_alexnet", {"evaluate_steps": -1}, "`steps`.*-1"),
+        ("hep2_alexnet", {"workers": 0}, "`workers`.*0"),
         ("hep2_alexnet", {"base_lr": 0.0}, "`base_lr`.*0"),
         ("hep2_alexnet", {"lr_gamma": 1.5}, "`factor`.*1.5"),
         ("hep2_alexnet", {"data": "digits", "image_size": 70}, "`image_size`.*70"),

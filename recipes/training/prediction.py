@@ -270,7 +270,9 @@ def on_device(device):
     if device == "gpu" and not session.on_accelerator():
         backend = keras.backend.backend()
         raise ValueError(f"{backend} finds no accelerator here. Received: device='gpu'. Give 'cpu' or 'auto'.")
-    with contextlib.nullcontext() if device == "auto" else keras.device(f"{device}:0"):
+    # To torch "cpu:0" is another device than "cpu", and Keras then cannot make the seeds of Dropout.
+    name = device if device == "cpu" and keras.backend.backend() == "torch" else f"{device}:0"
+    with contextlib.nullcontext() if device == "auto" else keras.device(name):
         yield
 
 

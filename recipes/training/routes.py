@@ -11,7 +11,7 @@ PIPELINES = ("auto", "tf.data", "numpy", "memory")
 _ON_DEVICE = 2**30  # bytes of images
 
 
-def training_batches(pipeline, images, labels, operations, *, batch_size, seed):
+def training_batches(pipeline, images, labels, operations, *, batch_size, seed, workers=1):
     """Shuffled, augmented batches, without a smaller last one.
 
     Args:
@@ -21,12 +21,13 @@ def training_batches(pipeline, images, labels, operations, *, batch_size, seed):
         operations: list of `augment` operations.
         batch_size: int.
         seed: int.
+        workers: int. Threads that make batches ahead, of "numpy". Defaults to 1.
 
     Returns:
         What `recipes.training.run.Run.fit` takes.
 
     Raises:
-        ValueError: for another pipeline, or arguments that the route refuses.
+        ValueError: for another pipeline, no worker, or arguments that the route refuses.
 
     Example:
 
@@ -34,9 +35,13 @@ def training_batches(pipeline, images, labels, operations, *, batch_size, seed):
     >>> len(training_batches("numpy", images, labels, [], batch_size=2, seed=0))
     2
     """
-    routes = {"tf.data": augment.pipeline, "numpy": augment.ArrayGenerator, "memory": InMemoryData}
-    make = routes[choose_pipeline(pipeline, images)]
-    return make(images, labels, operations, batch_size=batch_size, seed=seed, drop_remainder=True)
+    if workers < 1:
+        raise ValueError(f"`workers` must be at least 1. Received: workers={workers}")
+    settings = {"batch_size": batch_size, "seed": seed, "drop_remainder": True}
+    chosen = choose_pipeline(pipeline, images)
+    if chosen == "numpy":
+        return augment.ArrayGenerator(images, labels, operations, **settings, workers=workers)
+    return (augment.pipeline if chosen == "tf.data" else InMemoryData)(images, labels, operations, **settings)
 
 
 def choose_pipeline(pipeline, images):
