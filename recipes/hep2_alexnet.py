@@ -57,12 +57,12 @@ EXPERIMENTS = {
     "first_copy": Experiment(
         _STEPS | _IN_STEPS | {"early_stop_steps": 30},
         "82.1%",
-        "rate and batch are those of near-identical runs; its step size and gamma are assumed",
+        "near-identical to relaxed_steps but for the steps of the rate, assumed 100 and 0.1; stops after 30 steps",
     ),
     "relaxed_steps": Experiment(
         _STEPS | _IN_STEPS | {"lr_step_size": 200, "lr_gamma": 0.5, "early_stop_steps": 100},
         "85.33%",
-        "rate 0.003 and batch 64 are assumed: it says near-identical to the first copy",
+        "rate 0.003 and batch 64, those of the next runs, are assumed; stops after 100 steps",
     ),
     "three_epochs_64": Experiment(_STEPS | _THREE_EPOCHS, "", "stops after 408 steps, 3 epochs, without progress"),
     "three_epochs_128": Experiment(
@@ -75,6 +75,9 @@ EXPERIMENTS = {
     ),
     "plateau": Experiment(
         _PLATEAU, "great results at batch size 128; no figure", "rate 0.003 and gamma 0.1 are assumed"
+    ),
+    "plateau_512": Experiment(
+        _PLATEAU | {"batch_size": 512}, "no better than 128: slower convergence", "settings of plateau are assumed"
     ),
     "rotation_flip": Experiment(
         _PLATEAU | _TURNED,
@@ -91,8 +94,8 @@ EXPERIMENTS = {
     "light_head_4096": Experiment(_PLATEAU | {"hidden_units": "4096"}, "", "proposed: dropout, 9216-4096-6"),
     "blood_cells": Experiment(
         {
-            "image_size": 96,
-            "epochs": 40,
+            "image_size": 128,
+            "epochs": 50,
             "batch_size": 32,
             "optimizer": "adam",
             "base_lr": 5e-4,
