@@ -20,9 +20,9 @@ def backend():
     return keras.backend.backend()
 
 
-def few():
+def few(image_size=32):
     """The demo data cut to 160 training and 80 validation images."""
-    full = digits.load_digits()
+    full = digits.load_digits(image_size)
     arrays = (
         full.train_images[:160],
         full.train_labels[:160],

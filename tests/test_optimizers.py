@@ -182,14 +182,16 @@ def test_steps_that_overflow_do_not_count(by_callback, mixed_float16):
         assert extra[0].history["step"] == list(range(STEPS))
 
 
-def test_coupled_l2_is_that_of_torch():
-    """Step by step torch.optim.SGD, at a constant learning rate, where the two forms of Nesterov agree."""
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_coupled_l2_is_that_of_torch(name):
+    """Step by step, at a constant learning rate, where the two forms of Nesterov agree."""
     torch = pytest.importorskip("torch")
     start, target = np.random.default_rng(0).normal(size=(2, 5, 1)).astype("float32")
     parameter = torch.nn.Parameter(torch.tensor(start))
-    reference = torch.optim.SGD([parameter], 0.1, momentum=0.9, nesterov=True, weight_decay=0.3)
+    own = {"SGD": {"momentum": 0.9, "nesterov": True}, "Adam": {}}[name]
+    reference = getattr(torch.optim, name)([parameter], 0.1, **own, weight_decay=0.3)
     variable = keras.Variable(start)
-    optimizer = optimizers.SGD(0.1, momentum=0.9, nesterov=True, l2=0.3)
+    optimizer = getattr(optimizers, name)(0.1, **own, **({"epsilon": 1e-8} if name == "Adam" else {}), l2=0.3)
     optimizer.build([variable])
     for _ in range(10):
         reference.zero_grad()
@@ -198,14 +200,14 @@ def test_coupled_l2_is_that_of_torch():
         gradient = 2 * (to_numpy(variable) - target)
         optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
         np.testing.assert_allclose(to_numpy(variable), parameter.detach().numpy(), atol=1e-5)
-    assert optimizers.SGD.from_config(optimizer.get_config()).l2 == 0.3
+    assert type(optimizer).from_config(optimizer.get_config()).l2 == 0.3
 
 
 def test_configurations_make_the_same_optimizer():
     for optimizer in (
         optimizers.SGD(RATE, CYCLE, nesterov=True, l2=0.3, gradient_accumulation_steps=2),
         optimizers.SGD(0.5, 0.25),
-        optimizers.Adam(RATE, CYCLE, weight_decay=0.5),
+        optimizers.Adam(RATE, CYCLE, weight_decay=0.5, l2=0.25),
     ):
         again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
         assert again.get_config() == optimizer.get_config()

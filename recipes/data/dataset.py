@@ -111,19 +111,22 @@ class Dataset:
             raise ValueError(f"`batch_size` must be from 1 to {samples}, the images. Received: batch_size={batch_size}")
         return samples // batch_size
 
-    def shown(self, images, labels, count=32):
+    def shown(self, images, labels, count=32, preparation=None):
         """Some images of a batch as the network was shown them, and their main class.
 
         Args:
             images: float `(batch, height, width, channels)`, normalised.
             labels: float `(batch, classes)`.
             count: int. Defaults to 32.
+            preparation: the `Preparation` by which they were normalised, or None for the statistics of
+                the data. Defaults to None.
 
         Returns:
             `(pixels, names)`, the pixels from 0 to 1.
         """
         images, labels = np.asarray(images[:count]), np.asarray(labels[:count])
-        return (images * self.std + self.mean) / 255, [self.class_names[label] for label in labels.argmax(-1)]
+        known = preparation or self
+        return (images * known.std + known.mean) / 255, [self.class_names[label] for label in labels.argmax(-1)]
 
     def describe(self):
         """What a record says of the data.

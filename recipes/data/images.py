@@ -23,6 +23,7 @@ def load_image_dataset(
     label_column=None,
     group_column=None,
     image_dir=None,
+    train_size=None,
 ):
     """Load images for training, validation and, where they are there, test.
 
@@ -47,13 +48,15 @@ def load_image_dataset(
         label_column: str, or None to look for it. Defaults to None.
         group_column: str, of the patients, or None. Defaults to None.
         image_dir: path that a csv's paths begin at, besides its own folder, or None. Defaults to None.
+        train_size: int or (height, width) of the training images, where these are cropped after they were
+            turned and the like; None for `image_size`. Defaults to None.
 
     Returns:
         A `Dataset`, whose images are array-likes: NumPy arrays, mapped files, or `DecodedImages`.
 
     Raises:
-        ValueError: as `find_splits`; with the list of the files that cannot be read; if a class has no
-            image for training left.
+        ValueError: without `data_dir`; as `find_splits`; with the list of the files that cannot be read; if
+            a class has no image for training left.
 
     Example:
 
@@ -68,15 +71,19 @@ def load_image_dataset(
     >>> data.train_images.shape, data.validation_images.shape, data.class_names
     ((8, 16, 16, 3), (2, 16, 16, 3), ['cat', 'dog'])
     """
+    if data_dir is None:
+        raise ValueError("Give the folder of the images, or their csv, as `data_dir` (--data-dir).")
     size = decoding.check_size(image_size)
+    train_size = size if train_size is None else decoding.check_size(train_size)
     decoding.check_fit(fit)
     columns = {"path_column": path_column, "label_column": label_column, "group_column": group_column}
     settings = {"layout": layout, "validation_fraction": validation_fraction, "seed": seed, "image_dir": image_dir}
     found = layouts.find_splits(data_dir, **settings, **columns)
-    cache = caches.choose_cache(cache, sum(map(len, found.values())), size, cache_dir)
+    cache = caches.choose_cache(cache, sum(map(len, found.values())), max(size, train_size), cache_dir)
     images, problems = {}, {}
     for name, files in found.items():
-        images[name], bad = caches.load_images(files.paths, size, fit, cache, cache_dir)
+        wanted = train_size if name == "train" else size
+        images[name], bad = caches.load_images(files.paths, wanted, fit, cache, cache_dir)
         problems.update({(name, row): problem for row, problem in bad.items()})
         found[name] = files.take([row for row in range(len(files)) if row not in bad])
     if not skip_bad:

@@ -95,7 +95,7 @@ class SGD(CountsUpdates, keras.optimizers.Optimizer):
 
 @keras.saving.register_keras_serializable(package="recipes")
 class Adam(CountsUpdates, keras.optimizers.Adam):
-    """Adam whose beta_1 can be scheduled and set; with `weight_decay`, AdamW.
+    """Adam whose beta_1 can be scheduled and set; with `weight_decay`, AdamW; with `l2`, torch's Adam.
 
     One-cycle and cyclical policies call beta_1 the momentum. The correction of the bias is
     `1 - beta_1 ** step` with the beta_1 of the step, as torch and Keras have it.
@@ -105,6 +105,8 @@ class Adam(CountsUpdates, keras.optimizers.Adam):
             updates, not micro-steps. Defaults to 0.001.
         beta_1: float in [0, 1], which `set_momentum` can change while it trains; or a schedule, or
             another function of the updates made, written with `keras.ops`. Defaults to 0.9.
+        l2: float. `l2 * weight` is added to each gradient, which is what torch's Adam calls weight
+            decay. Defaults to 0.
         **kwargs: of `keras.optimizers.Adam`.
 
     Raises:
@@ -124,8 +126,19 @@ class Adam(CountsUpdates, keras.optimizers.Adam):
     beta_1 = Scheduled()
     cycled = "beta_1"
 
-    def __init__(self, learning_rate=0.001, beta_1=0.9, **kwargs):
+    def __init__(self, learning_rate=0.001, beta_1=0.9, l2=0.0, **kwargs):
         super().__init__(learning_rate, beta_1=beta_1, **kwargs)
+        self.l2 = l2
+
+    def update_step(self, gradient, variable, learning_rate):
+        ops = keras.ops
+        if self.l2:
+            gradient = ops.cast(gradient, variable.dtype)
+            gradient = ops.add(gradient, ops.multiply(ops.convert_to_tensor(variable), self.l2))
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self):
+        return {**super().get_config(), "l2": self.l2}
 
 
 def set_momentum(optimizer, value):

@@ -15,6 +15,7 @@ from recipes.data.cifar10 import load_cifar10
 from recipes.data.decoded import DecodedImages
 from recipes.data.digits import load_digits
 from recipes.data.layouts import find_splits
+from recipes.data.preparation import FILE
 from recipes.data.preparation import Preparation
 from recipes.data.preparation import read_preparation
 from recipes.reporting.metrics import Evaluation
@@ -23,7 +24,7 @@ from recipes.training import session
 
 SPLITS = ("validation", "test", "train")
 DEVICES = ("auto", "cpu", "gpu")
-_NAMED = {"digits": lambda data_dir: load_digits(), "cifar10": load_cifar10}
+_NAMED = ("digits", "cifar10")
 
 
 def evaluate_run(run, data_dir=None, split="validation", batch_size=64, device="auto", image_dir=None):
@@ -269,7 +270,9 @@ def on_device(device):
     if device == "gpu" and not session.on_accelerator():
         backend = keras.backend.backend()
         raise ValueError(f"{backend} finds no accelerator here. Received: device='gpu'. Give 'cpu' or 'auto'.")
-    with contextlib.nullcontext() if device == "auto" else keras.device(f"{device}:0"):
+    # To torch "cpu:0" is another device than "cpu", and Keras then cannot make the seeds of Dropout.
+    name = device if device == "cpu" and keras.backend.backend() == "torch" else f"{device}:0"
+    with contextlib.nullcontext() if device == "auto" else keras.device(name):
         yield
 
 
@@ -306,13 +309,18 @@ class _Batches(keras.utils.PyDataset):
 
 def _from_arrays(record, run, data_dir, split, image_dir):
     """Images, labels and preparation where the record names the data set."""
-    dataset = _NAMED[record.arguments["data"]](data_dir)
+    if record.arguments["data"] == "digits":
+        dataset = load_digits(record.arguments.get("image_size", 32))
+    else:
+        dataset = load_cifar10(data_dir)
     sha256 = dataset.describe()["sha256"]
     if sha256 != record.data.get("sha256"):
         raise ValueError(f"These are not the data of {run}: their fingerprint, {sha256[:12]}, is another.")
     if split == "test":
         raise ValueError(f"{dataset.name} has no third split: its test set is our validation. Give another split.")
     images, labels = getattr(dataset, f"{split}_images"), getattr(dataset, f"{split}_labels")
+    if (run / FILE).is_file():
+        return images, labels, None, read_preparation(run)
     size = images.shape[1:3]
     return images, labels, None, Preparation(size, "stretch", dataset.mean, dataset.std, dataset.class_names)
 

@@ -1,0 +1,73 @@
+"""Which of the three routes brings images to a model that trains: the same pixels on each."""
+
+import keras
+import numpy as np
+
+import augment
+from recipes.training import session
+from recipes.training.memory import InMemoryData
+
+PIPELINES = ("auto", "tf.data", "numpy", "memory")
+_ON_DEVICE = 2**30  # bytes of images
+
+
+def training_batches(pipeline, images, labels, operations, *, batch_size, seed, workers=1):
+    """Shuffled, augmented batches, without a smaller last one.
+
+    Args:
+        pipeline: one of "tf.data", "numpy", "memory", or "auto", as `choose_pipeline` chooses.
+        images: uint8 array-like `(samples, height, width, channels)`.
+        labels: array `(samples, ...)`.
+        operations: list of `augment` operations.
+        batch_size: int.
+        seed: int.
+        workers: int. Threads that make batches ahead, of "numpy". Defaults to 1.
+
+    Returns:
+        What `recipes.training.run.Run.fit` takes.
+
+    Raises:
+        ValueError: for another pipeline, no worker, or arguments that the route refuses.
+
+    Example:
+
+    >>> images, labels = np.zeros((5, 8, 8, 3), "uint8"), np.arange(5)
+    >>> len(training_batches("numpy", images, labels, [], batch_size=2, seed=0))
+    2
+    """
+    if workers < 1:
+        raise ValueError(f"`workers` must be at least 1. Received: workers={workers}")
+    settings = {"batch_size": batch_size, "seed": seed, "drop_remainder": True}
+    chosen = choose_pipeline(pipeline, images)
+    if chosen == "numpy":
+        return augment.ArrayGenerator(images, labels, operations, **settings, workers=workers)
+    return (augment.pipeline if chosen == "tf.data" else InMemoryData)(images, labels, operations, **settings)
+
+
+def choose_pipeline(pipeline, images):
+    """The route for some images on this backend and device.
+
+    Args:
+        pipeline: one of "tf.data", "numpy", "memory", "auto". "auto" is "memory" for an array of at most a
+            gigabyte on an accelerator, which then waits for no batch; else "tf.data" on TensorFlow, as it
+            makes the next batches on all cores, and "numpy" on other backends.
+        images: array-like.
+
+    Returns:
+        "tf.data", "numpy" or "memory".
+
+    Raises:
+        ValueError: for another one.
+
+    Example:
+
+    >>> choose_pipeline("numpy", np.zeros((5, 8, 8, 3), "uint8"))
+    'numpy'
+    """
+    if pipeline not in PIPELINES:
+        raise ValueError(f"`pipeline` must be one of {', '.join(PIPELINES)}. Received: {pipeline!r}")
+    if pipeline != "auto":
+        return pipeline
+    if session.on_accelerator() and type(images) is np.ndarray and images.nbytes <= _ON_DEVICE:
+        return "memory"
+    return "tf.data" if keras.backend.backend() == "tensorflow" else "numpy"
