@@ -242,7 +242,7 @@ def _epoch_callbacks(data):
 
 def _without_folders(name, value):
     """Records travel: of a path they keep the last part alone."""
-    return pathlib.Path(value).name if name.endswith("_dir") and value else value
+    return pathlib.Path(value).name if value and (name.endswith("_dir") or name == "weights") else value
 
 
 def _versions():

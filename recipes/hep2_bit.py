@@ -1,0 +1,247 @@
+"""HEp-2 cells with BiT, fine-tuned by rule: the extension of experiment 000.
+
+    zoo run hep2_bit --data-dir cells --weights imagenet21k
+
+Source: the end of a course assignment of 2022 (see `recipes/hep2_alexnet.py`): BiT, a ResNet-50 with
+group normalisation that was trained on ImageNet-21k, fine-tuned by the BiT-HyperRule, in batches of 512
+and 500 steps up to a learning rate of 0.003, did as well as its best AlexNet in around two minutes on
+its GPU. The rule (https://arxiv.org/abs/1912.11370) takes steps, learning rate, resolution and mixup
+from the size of the data set and of its images, so that nothing is searched for.
+
+Any images will do: a folder with one folder for each class, or a csv. Experiment `blood_cells` is for a
+few hundred images of 96x96 and two CPU cores, from random weights, and `demo` the same code on
+scikit-learn's digits.
+
+What was measured here is kept beside this file, in `results/`, and shown by `zoo list`.
+"""
+
+import dataclasses
+import re
+from typing import Literal
+
+import keras
+
+import augment
+import zoo
+from recipes.data.cache import CACHES
+from recipes.data.decoding import median_size
+from recipes.data.digits import load_digits
+from recipes.data.images import load_image_dataset
+from recipes.data.layouts import LAYOUTS
+from recipes.data.layouts import find_splits
+from recipes.data.preparation import Preparation
+from recipes.hyperrule import MEAN
+from recipes.hyperrule import STD
+from recipes.hyperrule import hyperrule
+from recipes.optimizers import SGD
+from recipes.optimizers import Accumulated
+from recipes.training.class_accuracy import ClassAccuracy
+from recipes.training.prediction import evaluate_split
+from recipes.training.recipe import Experiment
+from recipes.training.recipe import recipe
+from recipes.training.routes import training_batches
+
+_SMALL = {"resize_size": 72, "crop_size": 64, "batch_size": 32, "base_lr": 0.05, "evaluate_steps": 50}
+_DIGITS = {"data": "digits", "resize_size": 40, "crop_size": 32, "flip": False, "depths": "1,1,1,1"}
+
+EXPERIMENTS = {
+    "hyperrule": Experiment(
+        {"weights": "imagenet21k"},
+        "as good as the best AlexNet (98%), in around 2 minutes",
+        "R50x1, batch 512, 500 steps; the text gives no figure of its own",
+    ),
+    "scratch": Experiment({}, "", "the same from random weights, which the rule was not made for"),
+    "blood_cells": Experiment(
+        _SMALL | {"steps": 600}, "", "600 images of 96x96 in 3 classes, random weights, two CPU cores"
+    ),
+    "demo": Experiment(_SMALL | _DIGITS | {"steps": 100}, "", "scikit-learn's digits, random weights, no download"),
+}
+
+
+@recipe(EXPERIMENTS, default="hyperrule")
+def train(
+    run,
+    *,
+    data: Literal["images", "digits"] = "images",
+    data_dir: str | None = None,
+    layout: Literal[LAYOUTS] = "auto",
+    path_column: str | None = None,
+    label_column: str | None = None,
+    group_column: str | None = None,
+    image_dir: str | None = None,
+    validation_fraction: float = 0.2,
+    skip_bad: bool = False,
+    cache: Literal[CACHES] = "auto",
+    cache_dir: str | None = None,
+    architecture: Literal["BiTResNet50", "BiTResNet101", "BiTResNet152"] = "BiTResNet50",
+    width: int = 1,
+    depths: str = "",
+    weights: str | None = None,
+    resize_size: int = 0,
+    crop_size: int = 0,
+    flip: bool = True,
+    mixup: float | None = None,
+    steps: int = 0,
+    evaluate_steps: int = 50,
+    batch_size: int = 512,
+    accumulation_steps: int = 1,
+    scale_to_batch: bool = False,
+    base_lr: float = 0.003,
+    pipeline: Literal["auto", "tf.data", "memory"] = "auto",
+):
+    """Fine-tune BiT by the BiT-HyperRule, or train it from random weights.
+
+    Args:
+        data: one of "images" (in `data_dir`), "digits" (embedded). Defaults to "images".
+        data_dir: str. Folder or csv of the images. Defaults to None.
+        layout: one of "auto", "folders", "csv": what in the folder is read. Defaults to "auto".
+        path_column: str. Column of a csv with the paths, or None to look for it. Defaults to None.
+        label_column: str. Column with the classes, or None to look for it. Defaults to None.
+        group_column: str. Column with the patients, who are not divided by a split. Defaults to None.
+        image_dir: str. Folder in which the paths of a csv begin, besides its own. Defaults to None.
+        validation_fraction: float. Split off the training where no validation is given. Defaults to 0.2.
+        skip_bad: bool. Whether to leave out what cannot be read. Defaults to False.
+        cache: one of "auto", "memory", "disk", "none": where decoded images are kept. Defaults to "auto".
+        cache_dir: str. Folder of the cache on the disk, or None for the user's. Defaults to None.
+        architecture: one of "BiTResNet50", "BiTResNet101", "BiTResNet152". Defaults to "BiTResNet50".
+        width: int. Factor of the channels: 1 and 3 are published, of BiTResNet152 2 and 4. Defaults to 1.
+        depths: str. Units of each block, such as "3,4,6,3"; "" for those of the architecture. Defaults to "".
+        weights: str. Path of a published `.npz` file; "imagenet21k", "imagenet" or "imagenet21k_imagenet",
+            which are downloaded; None for random weights. Defaults to None.
+        resize_size: int. Height and width to which images are scaled, in pixels; 0 for the rule's: 160 for
+            images of fewer than 96x96 pixels, else 512. Defaults to 0.
+        crop_size: int. Height and width of the part that is trained on, and of an image to evaluate, in
+            pixels; 0 for the rule's: 128, or 480. Defaults to 0.
+        flip: bool. Whether to mirror half of the images. Defaults to True.
+        mixup: float. Alpha of mixup, one weight for a batch; 0 for none; None for the rule's: 0.1 from
+            20,000 images on. Defaults to None.
+        steps: int. Updates; 0 for the rule's, which are at least 500. Its boundaries move with them.
+            Defaults to 0.
+        evaluate_steps: int. Updates from one evaluation to the next: what is an epoch here. Defaults to 50.
+        batch_size: int. Images in a step. Defaults to 512.
+        accumulation_steps: int. Steps whose gradients make an update, where 512 images need too much
+            memory. Defaults to 1.
+        scale_to_batch: bool. Whether the rule's learning rate and steps are scaled to the images of an
+            update, where they are not 512. Defaults to False.
+        base_lr: float. Highest learning rate. Defaults to 0.003.
+        pipeline: one of "tf.data" (on TensorFlow), "memory" (images on the device), or "auto": tf.data on
+            TensorFlow, else memory. Defaults to "auto".
+
+    Returns:
+        A `recipes.reporting.records.Record`, with `model` and `history`.
+
+    Raises:
+        ValueError: for arguments out of range, weights that do not fit, or images that are missing or
+            cannot be read.
+
+    Reference:
+        https://arxiv.org/abs/1912.11370
+        https://github.com/google-research/big_transfer
+    """
+    _check(steps=steps, resize_size=resize_size, crop_size=crop_size)
+    _check(1, evaluate_steps=evaluate_steps, accumulation_steps=accumulation_steps, batch_size=batch_size)
+    if data == "digits":
+        count, size = 1437, 8
+    else:
+        where = {
+            "layout": layout,
+            "validation_fraction": validation_fraction,
+            "seed": run.seed,
+            "path_column": path_column,
+            "label_column": label_column,
+            "group_column": group_column,
+            "image_dir": image_dir,
+        }
+        found = find_splits(data_dir, **where)["train"]
+        count, size = len(found), median_size(found.paths)
+    images_of_update = batch_size * accumulation_steps
+    rule = hyperrule(count, size, images_of_update if scale_to_batch else None, base_lr, steps or None)
+    resize_size, crop_size = resize_size or rule.resize_size, crop_size or rule.crop_size
+    if crop_size > resize_size:
+        raise ValueError(f"`crop_size` must be at most resize_size={resize_size}. Received: crop_size={crop_size}")
+    mixup = rule.mixup_alpha if mixup is None else mixup
+    if data == "digits":
+        dataset = load_digits(resize_size)
+        preparation = Preparation(crop_size, "stretch", MEAN, STD, dataset.class_names)
+        dataset = dataclasses.replace(dataset, validation_images=load_digits(crop_size).validation_images)
+    else:
+        dataset = load_image_dataset(
+            data_dir, resize_size, cache=cache, cache_dir=cache_dir, skip_bad=skip_bad, **where
+        )
+        preparation = Preparation(crop_size, "stretch", MEAN, STD, dataset.class_names)
+        # Images to evaluate are scaled once, to the size of the crop, as those of `zoo predict` will be.
+        validation_images = preparation.read(dataset.validation_files.paths)
+        dataset = dataclasses.replace(dataset, validation_images=validation_images, test_images=None, test_files=None)
+    dataset.steps(batch_size, 1)
+    operations = [
+        augment.PadCrop(0, size=crop_size),
+        *([augment.HorizontalFlip()] if flip else []),
+        normalize := augment.Normalize(MEAN, STD),
+        *([augment.Mixup(mixup, per="batch")] if mixup else []),
+    ]
+    if pipeline == "auto":
+        pipeline = "tf.data" if keras.backend.backend() == "tensorflow" else "memory"
+    labels = dataset.one_hot(dataset.train_labels)
+    train_data = training_batches(
+        pipeline, dataset.train_images, labels, operations, batch_size=batch_size, seed=run.seed
+    )
+    validation_data = augment.ArrayGenerator(
+        dataset.validation_images,
+        dataset.one_hot(dataset.validation_labels),
+        [normalize],
+        batch_size=batch_size,
+        training=False,
+    )
+
+    builder = {name: getattr(zoo, name) for name in ("BiTResNet50", "BiTResNet101", "BiTResNet152")}[architecture]
+    model = builder(
+        weights=weights,
+        classes=len(dataset.class_names),
+        input_shape=(crop_size, crop_size, 3),
+        classifier_activation=None,
+        width=width,
+        **({"depths": _depths(depths)} if depths else {}),
+    )
+    optimizer = SGD(rule.learning_rate, momentum=rule.momentum)
+    if accumulation_steps > 1:
+        optimizer = Accumulated(optimizer, accumulation_steps)
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy", ClassAccuracy(dataset.class_names)],
+        jit_compile=run.jit_compile,
+    )
+    epochs = -(-rule.steps // evaluate_steps)
+    steps_per_epoch = evaluate_steps * accumulation_steps
+    history = run.fit(
+        model,
+        train_data,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        validation_data=validation_data,
+    )
+    with run.clock.measure("evaluate"):
+        evaluation = evaluate_split(model, dataset, preparation, data_dir=data_dir, batch_size=batch_size)
+    return run.finish(
+        model,
+        history,
+        dataset,
+        learning_rates=[
+            float(rule.learning_rate(step // accumulation_steps)) for step in range(epochs * steps_per_epoch)
+        ],
+        samples=dataset.shown(*next(iter(train_data)), preparation=preparation),
+        evaluation=evaluation,
+        preparation=preparation,
+    )
+
+
+def _depths(text):
+    if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
+        raise ValueError(f'`depths` must be such as "3,4,6,3", or "". Received: depths={text!r}')
+    return tuple(map(int, text.split(",")))
+
+
+def _check(least=0, **values):
+    for name, value in values.items():
+        if value < least:
+            raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value}")
