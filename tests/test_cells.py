@@ -32,9 +32,9 @@ EXPERIMENTS = [(recipe, name) for recipe, module in MODULES.items() for name in 
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory):
-    """Images of three colours, 8 of each for training and 4 for validation, in folders and in csv files."""
+    """Images of three colours, 8 of each for training and for validation, in folders and in csv files."""
     folder, rng = tmp_path_factory.mktemp("cells"), np.random.default_rng(0)
-    for split, count in (("train", 8), ("val", 4), ("test", 2)):
+    for split, count in (("train", 8), ("val", 8), ("test", 2)):
         rows = []
         for label, (name, color) in enumerate(COLORS.items()):
             (folder / split / name).mkdir(parents=True)
