@@ -219,6 +219,7 @@ def train(
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
         validation_data=validation_data,
+        shuffle=False,
     )
     with run.clock.measure("evaluate"):
         evaluation = evaluate_split(model, dataset, preparation, data_dir=data_dir, batch_size=batch_size)
