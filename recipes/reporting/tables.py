@@ -112,7 +112,7 @@ def summarize(records):
 
     Returns:
         A list of str: mean and spread of the final validation accuracy, number of runs, epochs,
-        data, seconds, device, date.
+        data, seconds, device, date; and the arguments in which groups differ.
 
     Example:
 
@@ -123,7 +123,15 @@ def summarize(records):
     for record in records:
         key = (record.data["name"], record.epochs, record.precision, record.device, record.versions["backend"])
         groups.setdefault((*key, str(record.arguments)), []).append(record)
-    return [_line(*key[:-1], group) for key, group in groups.items()]
+    values = {}
+    for record in records:
+        for name, value in record.arguments.items():
+            values.setdefault(name, set()).add(value)
+    varying = [name for name, found in values.items() if len(found) > 1 and name not in ("epochs", "data", "data_dir")]
+    return [
+        ", ".join([_line(*key[:-1], group), *(f"{name}={group[0].arguments.get(name)}" for name in varying)])
+        for key, group in groups.items()
+    ]
 
 
 def show_record(record):
