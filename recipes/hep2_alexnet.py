@@ -146,7 +146,7 @@ def train(
     horizontal_flip: bool = False,
     vertical_flip: bool = False,
     pipeline: Literal[PIPELINES] = "auto",
-    workers: int = 1,
+    threads: int = 1,
     hidden_units: str = "4096,4096",
     dropout: float = 0.5,
     epochs: int = 100,
@@ -193,7 +193,7 @@ def train(
         pipeline: one of "tf.data", "numpy", "memory" (images on the device, the steps of an epoch in one
             dispatch), or "auto": "memory" on an accelerator for up to a gigabyte of images; else tf.data on
             TensorFlow, and numpy on other backends. Defaults to "auto".
-        workers: int. Threads that make batches ahead, of "numpy". Defaults to 1.
+        threads: int. Threads that make batches ahead, of "numpy". Defaults to 1.
         hidden_units: str. Sizes of the dense layers before the last, such as "4096"; "" for none.
             Defaults to "4096,4096".
         dropout: float. Before each dense layer, but the last of several. Defaults to 0.5.
@@ -257,7 +257,7 @@ def train(
     ]
     labels = dataset.one_hot(dataset.train_labels)
     train_data = training_batches(
-        pipeline, dataset.train_images, labels, operations, batch_size=batch_size, seed=run.seed, workers=workers
+        pipeline, dataset.train_images, labels, operations, batch_size=batch_size, seed=run.seed, threads=threads
     )
     validation_data = augment.ArrayGenerator(
         dataset.validation_images,

@@ -52,9 +52,11 @@ EXPERIMENTS = {
     ),
     "scratch": Experiment({}, "", "the same from random weights, which the rule was not made for"),
     "blood_cells": Experiment(
-        _SMALL | {"steps": 600}, "", "600 images of 96x96 in 3 classes, random weights, two CPU cores"
+        _SMALL | {"total_steps": 600}, "", "600 images of 96x96 in 3 classes, random weights, two CPU cores"
     ),
-    "demo": Experiment(_SMALL | _DIGITS | {"steps": 100}, "", "scikit-learn's digits, random weights, no download"),
+    "demo": Experiment(
+        _SMALL | _DIGITS | {"total_steps": 100}, "", "scikit-learn's digits, random weights, no download"
+    ),
 }
 
 
@@ -81,7 +83,7 @@ def train(
     crop_size: int = 0,
     flip: bool = True,
     mixup: float | None = None,
-    steps: int = 0,
+    total_steps: int = 0,
     evaluate_steps: int = 50,
     batch_size: int = 512,
     accumulation_steps: int = 1,
@@ -115,7 +117,7 @@ def train(
         flip: bool. Whether to mirror half of the images. Defaults to True.
         mixup: float. Alpha of mixup, one weight for a batch; 0 for none; None for the rule's: 0.1 from
             20,000 images on. Defaults to None.
-        steps: int. Updates; 0 for the rule's, which are at least 500. Its boundaries move with them.
+        total_steps: int. Updates; 0 for the rule's, which are at least 500. Its boundaries move with them.
             Defaults to 0.
         evaluate_steps: int. Updates from one evaluation to the next: what is an epoch here. Defaults to 50.
         batch_size: int. Images in a step. Defaults to 512.
@@ -138,7 +140,7 @@ def train(
         https://arxiv.org/abs/1912.11370
         https://github.com/google-research/big_transfer
     """
-    _check(steps=steps, resize_size=resize_size, crop_size=crop_size)
+    _check(total_steps=total_steps, resize_size=resize_size, crop_size=crop_size)
     _check(1, evaluate_steps=evaluate_steps, accumulation_steps=accumulation_steps, batch_size=batch_size)
     if data == "digits":
         count, size = 1437, 8
@@ -155,7 +157,7 @@ def train(
         found = find_splits(data_dir, **where)["train"]
         count, size = len(found), median_size(found.paths)
     images_of_update = batch_size * accumulation_steps
-    rule = hyperrule(count, size, images_of_update if scale_to_batch else None, base_lr, steps or None)
+    rule = hyperrule(count, size, images_of_update if scale_to_batch else None, base_lr, total_steps or None)
     resize_size, crop_size = resize_size or rule.resize_size, crop_size or rule.crop_size
     if crop_size > resize_size:
         raise ValueError(f"`crop_size` must be at most resize_size={resize_size}. Received: crop_size={crop_size}")

@@ -98,7 +98,7 @@ def train(
     horizontal_flip: bool = True,
     vertical_flip: bool = True,
     pipeline: Literal[PIPELINES] = "auto",
-    workers: int = 1,
+    threads: int = 1,
     architecture: Literal[ARCHITECTURES] = "ResNet18",
     stem: Literal[zoo.resnet.STEMS] = "imagenet",
     epochs: int = 120,
@@ -140,7 +140,7 @@ def train(
         pipeline: one of "tf.data", "numpy", "memory" (images on the device, the steps of an epoch in one
             dispatch), or "auto": "memory" on an accelerator for up to a gigabyte of images; else tf.data on
             TensorFlow, and numpy on other backends. Defaults to "auto".
-        workers: int. Threads that make batches ahead, of "numpy". Defaults to 1.
+        threads: int. Threads that make batches ahead, of "numpy". Defaults to 1.
         architecture: one of "ResNet18", "ResNet34", "ResNet50", "ResNet101", "ResNet152". Defaults to "ResNet18".
         stem: one of "imagenet", which makes images four times smaller; "cifar", for small ones. Defaults
             to "imagenet".
@@ -200,7 +200,7 @@ def train(
     ]
     labels = dataset.one_hot(dataset.train_labels)
     train_data = training_batches(
-        pipeline, dataset.train_images, labels, operations, batch_size=batch_size, seed=run.seed, workers=workers
+        pipeline, dataset.train_images, labels, operations, batch_size=batch_size, seed=run.seed, threads=threads
     )
     validation_data = augment.ArrayGenerator(
         dataset.validation_images,

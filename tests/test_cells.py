@@ -267,7 +267,7 @@ def test_cells_are_turned_before_their_middle_is_cut_out(small, tmp_path, monkey
         ("hep2_alexnet", {"early_stop_steps": 30}, "`early_stop_epochs` or `early_stop_steps`"),
         ("hep2_alexnet", {"early_stop_epochs": -1.0}, "`early_stop_epochs`.*-1"),
         ("hep2_alexnet", {"evaluate_steps": -1}, "`steps`.*-1"),
-        ("hep2_alexnet", {"workers": 0}, "`workers`.*0"),
+        ("hep2_alexnet", {"threads": 0}, "`threads`.*0"),
         ("hep2_alexnet", {"base_lr": 0.0}, "`base_lr`.*0"),
         ("hep2_alexnet", {"lr_gamma": 1.5}, "`factor`.*1.5"),
         ("hep2_alexnet", {"data": "digits", "image_size": 70}, "`image_size`.*70"),

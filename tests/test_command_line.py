@@ -12,6 +12,7 @@ import rich.console
 from PIL import Image
 
 from recipes.__main__ import main
+from recipes.catalogue import list_recipes
 from recipes.cifar10_davidnet import EXPERIMENTS
 from recipes.cifar10_davidnet import train
 from recipes.reporting import tables
@@ -166,3 +167,11 @@ def test_a_terminal_gets_a_bar_with_the_time_left(monkeypatch):
     assert "100%" in printed
     assert "left" in printed
     assert progress.bar is None
+
+
+@pytest.mark.parametrize("command", ["run", "lr-find", "sweep"])
+@pytest.mark.parametrize("recipe", list_recipes())
+def test_no_option_of_a_recipe_is_one_of_its_commands(command, recipe, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([command, recipe, "--help"])
+    assert "--experiment" in capsys.readouterr().out

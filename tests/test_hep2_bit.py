@@ -18,7 +18,7 @@ SHORT = {
     "depths": "1,1",
     "resize_size": 40,
     "crop_size": 32,
-    "steps": 4,
+    "total_steps": 4,
     "evaluate_steps": 2,
     "batch_size": 4,
     "base_lr": 0.01,
@@ -44,7 +44,12 @@ def cells(tmp_path_factory):
 def test_experiments_take_what_the_rule_says(name):
     chosen = resolve(train, name, {})
     if name in ("hyperrule", "scratch"):
-        assert (chosen["batch_size"], chosen["base_lr"], chosen["steps"], chosen["crop_size"]) == (512, 0.003, 0, 0)
+        assert (chosen["batch_size"], chosen["base_lr"], chosen["total_steps"], chosen["crop_size"]) == (
+            512,
+            0.003,
+            0,
+            0,
+        )
     assert (chosen["weights"] == "imagenet21k") == (name == "hyperrule")
 
 
@@ -86,7 +91,7 @@ def test_the_rule_sees_the_images_as_they_come(cells, tmp_path, monkeypatch):
     asked = []
     real = recipes.hep2_bit.hyperrule
     monkeypatch.setattr(recipes.hep2_bit, "hyperrule", lambda *given: asked.append(given) or real(*given))
-    arguments = SHORT | {"resize_size": 0, "crop_size": 0, "steps": 1, "evaluate_steps": 1, "depths": "1"}
+    arguments = SHORT | {"resize_size": 0, "crop_size": 0, "total_steps": 1, "evaluate_steps": 1, "depths": "1"}
     record = train("scratch", **arguments, data_dir=str(cells), runs=str(tmp_path))
     assert asked[0][:2] == (12, (50, 60))
     assert record.model.input_shape == (None, 128, 128, 3)
@@ -103,7 +108,7 @@ def test_the_demo_needs_no_data(tmp_path, monkeypatch):
     [
         ({"crop_size": 48}, "`crop_size` must be at most resize_size=40.*48"),
         ({"depths": "3,x"}, "`depths`.*'3,x'"),
-        ({"steps": -1}, "`steps` must be at least 0.*-1"),
+        ({"total_steps": -1}, "`total_steps` must be at least 0.*-1"),
         ({"evaluate_steps": 0}, "`evaluate_steps` must be at least 1.*0"),
         ({"batch_size": 13}, "`batch_size`.*12.*13"),
         ({"weights": "nowhere.npz"}, "nowhere.npz"),

@@ -11,7 +11,7 @@ PIPELINES = ("auto", "tf.data", "numpy", "memory")
 _ON_DEVICE = 2**30  # bytes of images
 
 
-def training_batches(pipeline, images, labels, operations, *, batch_size, seed, workers=1):
+def training_batches(pipeline, images, labels, operations, *, batch_size, seed, threads=1):
     """Shuffled, augmented batches, without a smaller last one.
 
     Args:
@@ -21,7 +21,7 @@ def training_batches(pipeline, images, labels, operations, *, batch_size, seed, 
         operations: list of `augment` operations.
         batch_size: int.
         seed: int.
-        workers: int. Threads that make batches ahead, of "numpy". Defaults to 1.
+        threads: int. Threads that make batches ahead, of "numpy". Defaults to 1.
 
     Returns:
         What `recipes.training.run.Run.fit` takes.
@@ -35,12 +35,12 @@ def training_batches(pipeline, images, labels, operations, *, batch_size, seed, 
     >>> len(training_batches("numpy", images, labels, [], batch_size=2, seed=0))
     2
     """
-    if workers < 1:
-        raise ValueError(f"`workers` must be at least 1. Received: workers={workers}")
+    if threads < 1:
+        raise ValueError(f"`threads` must be at least 1. Received: threads={threads}")
     settings = {"batch_size": batch_size, "seed": seed, "drop_remainder": True}
     chosen = choose_pipeline(pipeline, images)
     if chosen == "numpy":
-        return augment.ArrayGenerator(images, labels, operations, **settings, workers=workers)
+        return augment.ArrayGenerator(images, labels, operations, **settings, workers=threads)
     return (augment.pipeline if chosen == "tf.data" else InMemoryData)(images, labels, operations, **settings)
 
 
