@@ -143,7 +143,7 @@ def train(
     _check(total_steps=total_steps, resize_size=resize_size, crop_size=crop_size)
     _check(1, evaluate_steps=evaluate_steps, accumulation_steps=accumulation_steps, batch_size=batch_size)
     if data == "digits":
-        count, size = 1437, 8
+        count, size = len(load_digits().train_images), 8
     else:
         where = {
             "layout": layout,
@@ -173,7 +173,7 @@ def train(
         preparation = Preparation(crop_size, "stretch", MEAN, STD, dataset.class_names)
         # Images to evaluate are scaled once, to the size of the crop, as those of `zoo predict` will be.
         validation_images = preparation.read(dataset.validation_files.paths)
-        dataset = dataclasses.replace(dataset, validation_images=validation_images, test_images=None, test_files=None)
+        dataset = dataclasses.replace(dataset, validation_images=validation_images)
     dataset.steps(batch_size, 1)
     operations = [
         augment.PadCrop(0, size=crop_size),
@@ -195,8 +195,7 @@ def train(
         training=False,
     )
 
-    builder = {name: getattr(zoo, name) for name in ("BiTResNet50", "BiTResNet101", "BiTResNet152")}[architecture]
-    model = builder(
+    model = getattr(zoo, architecture)(
         weights=weights,
         classes=len(dataset.class_names),
         input_shape=(crop_size, crop_size, 3),

@@ -94,6 +94,15 @@ def test_freezing_the_bias_of_the_whitening_saves_work_and_changes_nothing(small
         np.testing.assert_allclose(own, other, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("option", ["brightness", "contrast", "cutout"])
+def test_further_augmentation_changes_what_is_seen(option, small, tmp_path):
+    arguments = {**SHORT, "epochs": 1, "runs": str(tmp_path)}
+    plain, changed = (
+        train("gpu94", **arguments, **more).history["loss"] for more in ({}, {option: 8 if option == "cutout" else 0.6})
+    )
+    assert plain != changed
+
+
 def test_the_bias_of_the_whitening_may_be_left_out(small, tmp_path):
     record = train("gpu94", **{**SHORT, "epochs": 1}, whitening_bias_epochs=0, runs=str(tmp_path))
     assert "whiten_bias" not in [layer.name for layer in record.model.layers]

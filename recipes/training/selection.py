@@ -88,6 +88,8 @@ class HardestSamples(keras.callbacks.Callback):
         - [Accelerating deep learning by focusing on the biggest losers](https://arxiv.org/abs/1910.00762)
     """
 
+    by_dispatch = True  # validation takes the metric for itself, before an epoch ends for callbacks
+
     def __init__(self, data, fractions, loss):
         super().__init__()
         if not isinstance(data, InMemoryData):
@@ -103,8 +105,6 @@ class HardestSamples(keras.callbacks.Callback):
             )
         self.losses = np.full(data.samples, np.inf, "float32")  # so that those not yet seen come first
         self.metric = SampleLosses(data.samples, loss)
-
-    by_dispatch = True  # validation takes the metric for itself, before an epoch ends for callbacks
 
     @property
     def steps(self):
