@@ -29,6 +29,7 @@ from recipes.optimizers import Lookahead
 from recipes.optimizers import Muon
 from recipes.optimizers import decoupled
 from recipes.training import session
+from recipes.training.evaluation import WEIGHTS
 from recipes.training.evaluation import accuracy
 from recipes.training.evaluation import mean_of_views
 from recipes.training.evaluation import predict_views
@@ -58,7 +59,7 @@ EXPERIMENTS = {
             "image_sides": "24,24,24,24,24,32,32,32,32,32,32,32",
             "kept_fractions": "1,1" + 10 * ",0.5",
             "whitening_bias_epochs": 0,
-            "unsure_fraction": 0.25,
+            "test_time_views": "1,2:0.25,18:0.1",
         },
         "",
         "airbench94_muon on the harder half of the images, smaller ones first",
@@ -119,8 +120,7 @@ def train(
     cutout: int = 0,
     brightness: float = 0.0,
     contrast: float = 0.0,
-    test_time_views: Literal[1, 2, 6] = 6,
-    unsure_fraction: float = 1.0,
+    test_time_views: str = "6",
 ):
     """Train SpeedNet on CIFAR-10.
 
@@ -153,10 +153,10 @@ def train(
         cutout: int. Side of a square that is covered with the mean, in pixels. Defaults to 0.
         brightness: float. Pixels are multiplied by a factor within this of 1, one for each image. Defaults to 0.
         contrast: float. Likewise their distance from the mean of the image. Defaults to 0.
-        test_time_views: one of 1, 2 (and the mirror image), 6 (both, and shifted by a pixel to two
-            sides): views of an image whose logits are averaged at the end. Defaults to 6.
-        unsure_fraction: float. Only this fraction of the images, of which the model is least sure after
-            one view, is shown in more. Defaults to 1.
+        test_time_views: str. Views of an image whose logits are averaged at the end: "1", "2" (and the
+            mirror image), "6" (both, and shifted by a pixel to two sides) or "18" (both, and shifted to
+            all sides). With "1,2:0.25,18:0.1" the quarter of which the model is least sure after one
+            view is shown in two, and then the tenth of which it is least sure in 18. Defaults to "6".
 
     Returns:
         A `recipes.reporting.records.Record`, with `model` and `history`.
@@ -181,8 +181,7 @@ def train(
     ]
     sizes = [[augment.Resize(side)] if side else [] for side in _of_epochs("image_sides", int, image_sides, epochs)]
     fractions = _of_epochs("kept_fractions", float, kept_fractions, epochs)
-    if not 0 <= unsure_fraction <= 1:
-        raise ValueError(f"`unsure_fraction` must be from 0 to 1. Received: unsure_fraction={unsure_fraction}")
+    views_of_all, views_of_unsure = _views(test_time_views)
     train_data = InMemoryData(
         dataset.train_images,
         dataset.one_hot(dataset.train_labels),
@@ -227,10 +226,10 @@ def train(
     history = run.fit(model, train_data, epochs=epochs, steps_per_epoch=steps, callbacks=callbacks)
     with run.clock.measure("evaluate"):
         images, labels = normalize.evaluate(dataset.validation_images), dataset.validation_labels
-        views = predict_views(model, images, test_time_views if unsure_fraction == 1 else 1)
+        views = predict_views(model, images, views_of_all)
         logits = mean_of_views(views)
-        if len(views) < test_time_views:
-            logits = refine(model, images, logits, unsure_fraction, test_time_views)
+        for count, fraction in views_of_unsure:
+            logits = refine(model, images, logits, fraction, count)
         metrics = {"val_accuracy": accuracy(views[0], labels), "val_accuracy_tta": accuracy(logits, labels)}
     return run.finish(
         model,
@@ -260,6 +259,21 @@ def _of_epochs(name, kind, text, epochs):
             f"Received: {name}={text!r}"
         )
     return values
+
+
+def _views(text):
+    """In how many views all images are shown; then pairs of views and the fraction of the images shown in them."""
+    first, *rest = (word.partition(":") for word in text.split(","))
+    try:
+        stages = [(int(views), float(fraction)) for views, _, fraction in [(first[0], "", 1), *rest]]
+    except ValueError:
+        stages = []
+    if not stages or first[1] or not all(views in WEIGHTS and 0 <= fraction <= 1 for views, fraction in stages):
+        raise ValueError(
+            f"`test_time_views` must be one of {', '.join(map(str, WEIGHTS))}; or that, and then views and the part "
+            f'of the images that is shown in them, such as "1,2:0.25,18:0.1". Received: test_time_views={text!r}'
+        )
+    return stages[0][0], stages[1:]
 
 
 class _FreezeWhitening(keras.callbacks.Callback):

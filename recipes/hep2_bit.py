@@ -23,12 +23,7 @@ import keras
 
 import augment
 import zoo
-from recipes.data.cache import CACHES
-from recipes.data.decoding import median_size
-from recipes.data.digits import load_digits
-from recipes.data.images import load_image_dataset
-from recipes.data.layouts import LAYOUTS
-from recipes.data.layouts import find_splits
+from recipes.data.image_source import ImageSource
 from recipes.data.preparation import Preparation
 from recipes.hyperrule import MEAN
 from recipes.hyperrule import STD
@@ -64,17 +59,7 @@ EXPERIMENTS = {
 def train(
     run,
     *,
-    data: Literal["images", "digits"] = "images",
-    data_dir: str | None = None,
-    layout: Literal[LAYOUTS] = "auto",
-    path_column: str | None = None,
-    label_column: str | None = None,
-    group_column: str | None = None,
-    image_dir: str | None = None,
-    validation_fraction: float = 0.2,
-    skip_bad: bool = False,
-    cache: Literal[CACHES] = "auto",
-    cache_dir: str | None = None,
+    source: ImageSource,
     architecture: Literal["BiTResNet50", "BiTResNet101", "BiTResNet152"] = "BiTResNet50",
     width: int = 1,
     depths: str = "",
@@ -94,17 +79,6 @@ def train(
     """Fine-tune BiT by the BiT-HyperRule, or train it from random weights.
 
     Args:
-        data: one of "images" (in `data_dir`), "digits" (embedded). Defaults to "images".
-        data_dir: str. Folder or csv of the images. Defaults to None.
-        layout: one of "auto", "folders", "csv": what in the folder is read. Defaults to "auto".
-        path_column: str. Column of a csv with the paths, or None to look for it. Defaults to None.
-        label_column: str. Column with the classes, or None to look for it. Defaults to None.
-        group_column: str. Column with the patients, who are not divided by a split. Defaults to None.
-        image_dir: str. Folder in which the paths of a csv begin, besides its own. Defaults to None.
-        validation_fraction: float. Split off the training where no validation is given. Defaults to 0.2.
-        skip_bad: bool. Whether to leave out what cannot be read. Defaults to False.
-        cache: one of "auto", "memory", "disk", "none": where decoded images are kept. Defaults to "auto".
-        cache_dir: str. Folder of the cache on the disk, or None for the user's. Defaults to None.
         architecture: one of "BiTResNet50", "BiTResNet101", "BiTResNet152". Defaults to "BiTResNet50".
         width: int. Factor of the channels: 1 and 3 are published, of BiTResNet152 2 and 4. Defaults to 1.
         depths: str. Units of each block, such as "3,4,6,3"; "" for those of the architecture. Defaults to "".
@@ -142,38 +116,21 @@ def train(
     """
     _check(total_steps=total_steps, resize_size=resize_size, crop_size=crop_size)
     _check(1, evaluate_steps=evaluate_steps, accumulation_steps=accumulation_steps, batch_size=batch_size)
-    if data == "digits":
-        count, size = len(load_digits().train_images), 8
-    else:
-        where = {
-            "layout": layout,
-            "validation_fraction": validation_fraction,
-            "seed": run.seed,
-            "path_column": path_column,
-            "label_column": label_column,
-            "group_column": group_column,
-            "image_dir": image_dir,
-        }
-        found = find_splits(data_dir, **where)["train"]
-        count, size = len(found), median_size(found.paths)
+    count, size = source.measure(run.seed)
     images_of_update = batch_size * accumulation_steps
     rule = hyperrule(count, size, images_of_update if scale_to_batch else None, base_lr, total_steps or None)
     resize_size, crop_size = resize_size or rule.resize_size, crop_size or rule.crop_size
     if crop_size > resize_size:
         raise ValueError(f"`crop_size` must be at most resize_size={resize_size}. Received: crop_size={crop_size}")
     mixup = rule.mixup_alpha if mixup is None else mixup
-    if data == "digits":
-        dataset = load_digits(resize_size)
-        preparation = Preparation(crop_size, "stretch", MEAN, STD, dataset.class_names)
-        dataset = dataclasses.replace(dataset, validation_images=load_digits(crop_size).validation_images)
+    dataset = source.load(resize_size, seed=run.seed)
+    preparation = Preparation(crop_size, "stretch", MEAN, STD, dataset.class_names)
+    # Images to evaluate are scaled once, to the size of the crop, as those of `zoo predict` will be.
+    if source.data == "digits":
+        validation_images = source.load(crop_size).validation_images
     else:
-        dataset = load_image_dataset(
-            data_dir, resize_size, cache=cache, cache_dir=cache_dir, skip_bad=skip_bad, **where
-        )
-        preparation = Preparation(crop_size, "stretch", MEAN, STD, dataset.class_names)
-        # Images to evaluate are scaled once, to the size of the crop, as those of `zoo predict` will be.
         validation_images = preparation.read(dataset.validation_files.paths)
-        dataset = dataclasses.replace(dataset, validation_images=validation_images)
+    dataset = dataclasses.replace(dataset, validation_images=validation_images)
     dataset.steps(batch_size, 1)
     operations = [
         augment.PadCrop(0, size=crop_size),
@@ -223,7 +180,7 @@ def train(
         shuffle=False,
     )
     with run.clock.measure("evaluate"):
-        evaluation = evaluate_split(model, dataset, preparation, data_dir=data_dir, batch_size=batch_size)
+        evaluation = evaluate_split(model, dataset, preparation, data_dir=source.data_dir, batch_size=batch_size)
     return run.finish(
         model,
         history,

@@ -25,11 +25,8 @@ import augment
 import zoo
 from recipes import schedules
 from recipes.callbacks import EarlyStopping
-from recipes.data.cache import CACHES
 from recipes.data.decoding import FITS
-from recipes.data.digits import load_digits
-from recipes.data.images import load_image_dataset
-from recipes.data.layouts import LAYOUTS
+from recipes.data.image_source import ImageSource
 from recipes.data.preparation import Preparation
 from recipes.optimizers import SGD
 from recipes.optimizers import Adam
@@ -80,17 +77,7 @@ EXPERIMENTS = {
 def train(
     run,
     *,
-    data: Literal["images", "digits"] = "images",
-    data_dir: str | None = None,
-    layout: Literal[LAYOUTS] = "auto",
-    path_column: str | None = None,
-    label_column: str | None = None,
-    group_column: str | None = None,
-    image_dir: str | None = None,
-    validation_fraction: float = 0.2,
-    skip_bad: bool = False,
-    cache: Literal[CACHES] = "auto",
-    cache_dir: str | None = None,
+    source: ImageSource,
     image_size: int = 350,
     fit: Literal[FITS] = "center_crop",
     normalization: Literal["unit", "data"] = "unit",
@@ -118,17 +105,6 @@ def train(
     at: of a test, if there is one.
 
     Args:
-        data: one of "images" (in `data_dir`), "digits" (embedded). Defaults to "images".
-        data_dir: str. Folder or csv of the images. Defaults to None.
-        layout: one of "auto", "folders", "csv": what in the folder is read. Defaults to "auto".
-        path_column: str. Column of a csv with the paths, or None to look for it. Defaults to None.
-        label_column: str. Column with the classes, or None to look for it. Defaults to None.
-        group_column: str. Column with the patients, who are not divided by a split. Defaults to None.
-        image_dir: str. Folder in which the paths of a csv begin, besides its own. Defaults to None.
-        validation_fraction: float. Split off the training where no validation is given. Defaults to 0.2.
-        skip_bad: bool. Whether to leave out what cannot be read. Defaults to False.
-        cache: one of "auto", "memory", "disk", "none": where decoded images are kept. Defaults to "auto".
-        cache_dir: str. Folder of the cache on the disk, or None for the user's. Defaults to None.
         image_size: int. Height and width that the network is shown, in pixels, at least 32. Defaults to 350.
         fit: one of "stretch", "crop", "pad", "center_crop": what becomes of other sizes. Of "center_crop"
             the middle is cut out after images were turned. Defaults to "center_crop".
@@ -165,25 +141,8 @@ def train(
         https://arxiv.org/abs/1512.03385
     """
     check_positive("learning_rate", learning_rate)
-    if data == "digits":
-        dataset = load_digits(image_size)
-    else:
-        dataset = load_image_dataset(
-            data_dir,
-            image_size,
-            fit=fit,
-            layout=layout,
-            cache=cache,
-            cache_dir=cache_dir,
-            validation_fraction=validation_fraction,
-            seed=run.seed,
-            skip_bad=skip_bad,
-            path_column=path_column,
-            label_column=label_column,
-            group_column=group_column,
-            image_dir=image_dir,
-            train_size=_turned_size(image_size, rotation) if fit == "center_crop" else None,
-        )
+    train_size = _turned_size(image_size, rotation) if fit == "center_crop" else None
+    dataset = source.load(image_size, fit=fit, seed=run.seed, train_size=train_size)
     steps = dataset.steps(batch_size, epochs)
     mean, std = (dataset.mean, dataset.std) if normalization == "data" else ((0.0,) * 3, (255.0,) * 3)
     preparation = Preparation(image_size, fit, mean, std, dataset.class_names)
@@ -238,7 +197,7 @@ def train(
         callbacks=[best],
     )
     with run.clock.measure("evaluate"):
-        evaluation = evaluate_split(model, dataset, preparation, data_dir=data_dir, batch_size=batch_size)
+        evaluation = evaluate_split(model, dataset, preparation, data_dir=source.data_dir, batch_size=batch_size)
     return run.finish(
         model,
         history,

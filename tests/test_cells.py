@@ -10,8 +10,7 @@ import pytest
 from conftest import few
 from PIL import Image
 
-import recipes.hep2_alexnet
-import recipes.leukemia_resnet
+import recipes.data.image_source
 import recipes.training.prediction
 import zoo
 from recipes import hep2_alexnet
@@ -77,7 +76,7 @@ def small(monkeypatch):
     """Narrow networks, few digits, and no pictures."""
     for name in ("AlexNet", *leukemia_resnet.ARCHITECTURES):
         monkeypatch.setattr(zoo, name, narrow(getattr(zoo, name)))
-    for module in (*MODULES.values(), recipes.training.prediction):
+    for module in (recipes.data.image_source, recipes.training.prediction):
         monkeypatch.setattr(module, "load_digits", few)
     for name in ("plot_history", "plot_learning_rate", "plot_images", "plot_confusion_matrix"):
         monkeypatch.setattr(plots, name, lambda *arguments, **options: NoPicture())

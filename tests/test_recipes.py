@@ -240,8 +240,8 @@ def test_flip_accuracy_averages_two_views():
     assert flip_accuracy(model, images, np.zeros(4, int)) == 0.0
 
 
-@pytest.mark.parametrize("number", [1, 2, 6])
-def test_views_are_those_of_airbench(number):
+@pytest.mark.parametrize("number", [1, 2, 6, 18])
+def test_views_are_those_of_airbench_and_of_all_sides(number):
     """By a model whose one logit is a weighted sum of the pixels, squared; against torch's padding."""
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
@@ -258,7 +258,8 @@ def test_views_are_those_of_airbench(number):
     views = torch.tensor(images.transpose(0, 3, 1, 2))
     padded = torch.nn.functional.pad(views, (1, 1, 1, 1), "reflect")
     moved = torch.stack([mirrored(padded[..., :6, :7]), mirrored(padded[..., 2:8, 2:9])]).mean(0)
-    expected = {1: logits(views), 2: mirrored(views), 6: 0.5 * mirrored(views) + 0.5 * moved}[number]
+    around = torch.stack([mirrored(padded[..., y : y + 6, x : x + 7]) for y in range(3) for x in range(3)]).mean(0)
+    expected = {1: logits(views), 2: mirrored(views), 6: 0.5 * mirrored(views) + 0.5 * moved, 18: around}[number]
     shown = predict_views(model, images, number, batch_size=2)
     assert shown.shape == (number, 5, 1)
     np.testing.assert_allclose(shown[0], logits(views), rtol=1e-4)

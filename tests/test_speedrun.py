@@ -118,8 +118,10 @@ def test_the_bias_of_the_whitening_may_be_left_out(small, tmp_path):
         ({"image_sides": "16,0"}, "`image_sides`.*'16,0'"),
         ({"kept_fractions": "1,half"}, "`kept_fractions`.*2 numbers.*'1,half'"),
         ({"kept_fractions": "1,1.5"}, "`fractions`.*1.5"),
-        ({"unsure_fraction": 1.5}, "`unsure_fraction`.*1.5"),
-        ({"test_time_views": 3}, "`test_time_views`.*3"),
+        ({"test_time_views": "3"}, "`test_time_views`.*'3'"),
+        ({"test_time_views": "1,6:1.5"}, "`test_time_views`.*1.5"),
+        ({"test_time_views": "1,6"}, "`test_time_views`.*'1,6'"),
+        ({"test_time_views": "1:0.5"}, "`test_time_views`.*0.5"),
         ({"size": 93}, "`size`.*93"),
     ],
 )

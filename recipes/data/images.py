@@ -55,7 +55,7 @@ def load_image_dataset(
         A `Dataset`, whose images are array-likes: NumPy arrays, mapped files, or `DecodedImages`.
 
     Raises:
-        ValueError: without `data_dir`; as `find_splits`; with the list of the files that cannot be read; if
+        ValueError: as `find_splits`; with the list of the files that cannot be read; if
             a class has no image for training left.
 
     Example:
@@ -71,8 +71,6 @@ def load_image_dataset(
     >>> data.train_images.shape, data.validation_images.shape, data.class_names
     ((8, 16, 16, 3), (2, 16, 16, 3), ['cat', 'dog'])
     """
-    if data_dir is None:
-        raise ValueError("Give the folder of the images, or their csv, as `data_dir` (--data-dir).")
     size = decoding.check_size(image_size)
     train_size = size if train_size is None else decoding.check_size(train_size)
     decoding.check_fit(fit)

@@ -52,8 +52,8 @@ def find_splits(
         dict from "train", "validation" and, where there is one, "test" to `ImageFiles`.
 
     Raises:
-        ValueError: if there is no training, one class alone, a split that is impossible, or files or groups
-            that are in two splits.
+        ValueError: without `data_dir`; if there is no training, one class alone, a split that is impossible,
+            or files or groups that are in two splits.
 
     Example:
 
@@ -64,6 +64,8 @@ def find_splits(
     if layout not in LAYOUTS:
         raise ValueError(f"`layout` must be one of {', '.join(LAYOUTS)}. Received: {layout!r}")
     splits.check_fraction("validation_fraction", validation_fraction)
+    if data_dir is None:
+        raise ValueError("Give the folder of the images, or their csv, as `data_dir` (--data-dir).")
     path = pathlib.Path(data_dir)
     if not path.exists():
         raise ValueError(f"`data_dir` must be a folder or a csv. Received: {str(data_dir)!r}")

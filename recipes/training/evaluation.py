@@ -2,8 +2,15 @@
 
 import numpy as np
 
-# The weight of each view, by how many there are: airbench's levels 0, 1 and 2 of test-time augmentation.
-WEIGHTS = {1: (1.0,), 2: (0.5, 0.5), 6: (0.25, 0.25, 0.125, 0.125, 0.125, 0.125)}
+# The weight of each view, by how many there are: airbench's levels 0, 1 and 2 of test-time augmentation;
+# and one for every place within a pixel, which count the same.
+WEIGHTS = {1: (1.0,), 2: (0.5, 0.5), 6: (0.25, 0.25, 0.125, 0.125, 0.125, 0.125), 18: (1 / 18,) * 18}
+_PLACES = {
+    1: [(0, 0)],
+    2: [(0, 0)],
+    6: [(0, 0), (-1, -1), (1, 1)],
+    18: [(0, 0), *((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)],
+}
 
 
 def predict_views(model, images, views=6, batch_size=500):
@@ -14,7 +21,7 @@ def predict_views(model, images, views=6, batch_size=500):
         images: array `(samples, height, width, channels)`.
         views: one of 1, the image alone; 2, it and its mirror image; 6, these two, the same of the
             image one pixel further down and to the right, and further up and to the left, reflected
-            at the edges. Defaults to 6.
+            at the edges; 18, these two of all nine places within a pixel. Defaults to 6.
         batch_size: int. Defaults to 500.
 
     Returns:
@@ -37,10 +44,9 @@ def predict_views(model, images, views=6, batch_size=500):
     """
     if views not in WEIGHTS or isinstance(views, bool):
         raise ValueError(f"`views` must be one of {tuple(WEIGHTS)}. Received: views={views!r}")
-    places = [images]
-    if views == 6:
-        padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-        places += [padded[:, :-2, :-2], padded[:, 2:, 2:]]
+    height, width = images.shape[1:3]
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    places = (padded[:, 1 + down :, 1 + right :][:, :height, :width] for down, right in _PLACES[views])
     shown = (each for place in places for each in (place, place[:, :, ::-1])[:views])
     return np.stack([model.predict(view, batch_size=batch_size, verbose=0) for view in shown])
 

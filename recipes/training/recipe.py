@@ -56,7 +56,8 @@ def recipe(experiments, default):
 
     What is called takes the name of an experiment and any of the function's keyword arguments, and
     the settings that every recipe takes. What is given goes before what the experiment sets, and
-    that before the defaults of the signature.
+    that before the defaults of the signature. A parameter whose annotation is a dataclass stands for
+    the fields of that class, each an argument of its own.
 
     Args:
         experiments: dict of name to `Experiment`.
@@ -81,6 +82,8 @@ def recipe(experiments, default):
 
     def decorate(function):
         own = list(inspect.signature(function).parameters.values())[1:]
+        groups = {each.name: each.annotation for each in own if dataclasses.is_dataclass(each.annotation)}
+        own = [part for each in own for part in _members(groups.get(each.name)) or [each]]
         shared = list(inspect.signature(_settings).parameters.values())
         choice = inspect.Parameter(
             "experiment", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=str
@@ -94,11 +97,18 @@ def recipe(experiments, default):
             name = function.__module__.rpartition(".")[2]
             return {"recipe": name, "experiment": experiment, "experiments": experiments, **taken}, arguments
 
+        def call(run, arguments):
+            grouped = {
+                name: group(**{each.name: arguments.pop(each.name) for each in _members(group)})
+                for name, group in groups.items()
+            }
+            function(run, **grouped, **arguments)
+
         @functools.wraps(function)
         def train(experiment=default, **given):
             of_run, arguments = settings(experiment, given)
             with Run(arguments=arguments, **of_run) as run:
-                function(run, **arguments)
+                call(run, arguments)
             return run.record
 
         def find_lr(experiment=default, *, min_lr=1e-5, max_lr=10.0, steps=100, **given):
@@ -107,14 +117,17 @@ def recipe(experiments, default):
             of_test = {"min_lr": min_lr, "max_lr": max_lr, "steps": steps}
             schedules.Ramp(**of_test)  # refuses bad arguments before data are loaded
             with RangeTestRun(of_test, arguments=arguments, **of_run) as run:
-                function(run, **arguments)
+                call(run, arguments)
             return run.result
 
         train.find_lr = find_lr
-        train.__doc__ = _docstring(function, experiments, default)
+        parts = [*groups.values(), function, _settings]
+        train.__doc__ = _docstring(parts, function, experiments, default)
         train.experiments = experiments
         train.parameters = parameters
-        train.help = {"experiment": f"one of {', '.join(experiments)}", **_help(function), **_help(_settings)}
+        train.help = {"experiment": f"one of {', '.join(experiments)}"}
+        for part in parts:
+            train.help |= _help(part)
         train.__signature__ = inspect.Signature(list(parameters.values()))
         return train
 
@@ -149,20 +162,29 @@ def resolve(train, experiment, given):
     return {name: checked(name, arguments[name], train.parameters[name].annotation) for name in defaults}
 
 
-def _docstring(function, experiments, default):
-    """The docstring of a recipe, with what every recipe takes among the arguments."""
-    arguments = inspect.getdoc(_settings).partition("Args:\n")[2].rstrip()
-    experiment = f"    experiment: str, one of {', '.join(experiments)}. Defaults to {default!r}.\n"
+def _members(group):
+    """The parameters of a dataclass; none of None."""
+    return [] if group is None else list(inspect.signature(group).parameters.values())
+
+
+def _docstring(parts, function, experiments, default):
+    """The docstring of a recipe, with the arguments of all its parts."""
     head, args, rest = inspect.getdoc(function).partition("Args:\n")
-    own, blank, tail = rest.partition("\n\n")
-    return f"{head}{args}{experiment}{own}\n{arguments}{blank}{tail}" if args else head
+    arguments = [f"    experiment: str, one of {', '.join(experiments)}. Defaults to {default!r}."]
+    arguments += [_arguments(part) for part in parts]
+    tail = "".join(rest.partition("\n\n")[1:])
+    return head + args + "\n".join(arguments) + tail if args else head
+
+
+def _arguments(part):
+    """The section of a docstring on the arguments, without its heading."""
+    return inspect.getdoc(part).partition("Args:\n")[2].partition("\n\n")[0].rstrip()
 
 
 def _help(function):
     """The descriptions of arguments in a docstring, by name."""
-    section = inspect.getdoc(function).partition("Args:\n")[2].partition("\n\n")[0]
     texts = {}
-    for line in section.splitlines():
+    for line in _arguments(function).splitlines():
         if line.startswith("    ") and not line.startswith("     "):
             name, _, text = line.strip().partition(": ")
             texts[name] = text
