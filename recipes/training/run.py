@@ -91,14 +91,18 @@ class Run:
                 `recipes.training.memory.InMemoryData`, which many steps at a time are trained on.
             epochs: int.
             steps_per_epoch: int; or, of data in memory, a list of ints, where epochs differ.
-            callbacks: further callbacks. Defaults to none.
+            callbacks: further callbacks. Those that measure, and say so by an attribute `measures = True`, come
+                before those of the run, so that what they measure is shown and written. Defaults to none.
             **arguments: of `keras.Model.fit`; for data in memory, of `recipes.training.memory.fit`.
 
         Returns:
             The `keras.callbacks.History`.
         """
         self.folder = self._make_folder()
+        measuring = [each for each in callbacks if getattr(each, "measures", False)]
+        callbacks = [each for each in callbacks if each not in measuring]
         self._callbacks = [
+            *measuring,
             self.clock,
             LearningRateLogger(),
             keras.callbacks.CSVLogger(str(self.folder / "history.csv")),
