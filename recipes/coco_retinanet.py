@@ -291,7 +291,7 @@ def train(
             history,
             dataset,
             learning_rates=_made(rate, history.history["learning_rate"], steps),
-            samples=_shown(*train_data[0], preparation),
+            samples=_shown(*train_data[0]),
             evaluation=evaluation,
             preparation=preparation,
         )
@@ -407,3 +407,17 @@ def _made(rate, of_epochs, steps):
     if not callable(rate):  # a plateau may have changed it
         return np.repeat(of_epochs, steps).tolist()
     return [float(rate(step)) for step in range(steps * len(of_epochs))]
+
+
+def _shown(images, targets, count=8):
+    """Images of a batch as the network was shown them, with the edges of their boxes."""
+    images = (keras.ops.convert_to_numpy(images[:count]) * np.float32(STD) + np.float32(MEAN)) / 255
+    titles = []
+    for image, boxes, labels in zip(images, *(np.asarray(targets[name]) for name in ("boxes", "labels"))):
+        for box in (boxes := boxes[(labels >= 0) & (boxes[:, 2] > boxes[:, 0])]):
+            left, top, right, bottom = (int(side) for side in box)
+            edge = np.ones(image[top:bottom, left:right].shape[:2], bool)
+            edge[2:-2, 2:-2] = False
+            image[top:bottom, left:right][edge] = (1.0, 0.9, 0.1)
+        titles.append(f"{len(boxes)} objects")
+    return images, titles
