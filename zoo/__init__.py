@@ -21,6 +21,7 @@ from zoo.resnet import ResNet34
 from zoo.resnet import ResNet50
 from zoo.resnet import ResNet101
 from zoo.resnet import ResNet152
+from zoo.retinanet import RetinaNet
 from zoo.speednet import SpeedNet
 from zoo.whitening import whiten
 from zoo.whitening import whitening_kernel
@@ -39,6 +40,7 @@ _BUILDERS = {
     "ResNet50": ResNet50,
     "ResNet101": ResNet101,
     "ResNet152": ResNet152,
+    "RetinaNet": RetinaNet,
     "SpeedNet": SpeedNet,
 }
 
