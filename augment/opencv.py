@@ -113,6 +113,39 @@ def resize(images, top, left, height, width, size, antialias):
     return arrays.cast_like(result, images)
 
 
+def place(images, top, left, height, width, fill):
+    """Scale each image to a size of its own, and show a part: see `augment.sampling.place`.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        top: int32 `(batch, 1)`. Where the first row comes to lie.
+        left: int32 `(batch, 1)`.
+        height: int32 `(batch, 1)`. Rows after scaling.
+        width: int32 `(batch, 1)`.
+        fill: float. Value where there is no image.
+
+    Returns:
+        Images of the same shape and dtype.
+
+    Example:
+
+    >>> part = [np.array([[value]]) for value in (0, 1, 1, 1)]
+    >>> place(np.array([[[[2], [4]]]], "uint8"), *part, fill=9).ravel()
+    array([9, 3], dtype=uint8)
+    """
+    source, result = _contiguous(images)
+    whole = [np.full((1, 1), side, "int32") for side in (0, 0, *images.shape[1:3])]
+    places = np.concatenate([top, left, height, width], axis=1).tolist()
+    for number, (row, column, rows, columns) in enumerate(places):
+        scaled = resize(source[number : number + 1], *whole, (rows, columns), antialias=True)[0]
+        result[number] = arrays.cast_like(np.full(1, fill, "float32"), result)
+        shown = scaled[max(-row, 0) :, max(-column, 0) :]
+        place = result[number, max(row, 0) :, max(column, 0) :]
+        rows, columns = (min(sides) for sides in zip(shown.shape[:2], place.shape[:2]))
+        place[:rows, :columns] = shown[:rows, :columns]
+    return arrays.cast_like(result, images)
+
+
 def blend(images, factor, reference, value_range):
     """Blend with a reference: see `augment.colors`.
 
