@@ -1,6 +1,7 @@
 """Networks as published: each builder returns a `keras.Model`."""
 
 from zoo import bit_weights
+from zoo import boxes
 from zoo import weights
 from zoo.activation import Activation
 from zoo.alexnet import AlexNet
@@ -71,6 +72,7 @@ __all__ = [
     "StandardizedConv2D",
     *_BUILDERS,
     "bit_weights",
+    "boxes",
     "list_models",
     "weights",
     "whiten",
