@@ -186,6 +186,13 @@ class DetectionEvaluation:
         return {"images": images, "annotations": annotations, "categories": categories}
 
     @property
+    def _numbers(self):
+        """Numbers for ids, which may be texts, in their order: by it COCO's code ranks what has the same score."""
+        order = sorted(self.image_ids, key=lambda image_id: (isinstance(image_id, str), image_id))
+        ranks = {image_id: rank for rank, image_id in enumerate(order)}
+        return [ranks[image_id] for image_id in self.image_ids]
+
+    @property
     def _known(self):
         if self.objects is None:
             raise ValueError("It is not known what is in these images. Give `objects`.")
@@ -205,7 +212,7 @@ class DetectionEvaluation:
         except ImportError as error:
             text = "Average precision needs faster-coco-eval: pip install 'keras-zoo[detection]'."
             raise ValueError(text) from error
-        numbers = list(range(len(self)))  # ids may be texts, which faster-coco-eval does not take
+        numbers = self._numbers
         truth = COCO(self._annotations(numbers))
         evaluation = COCOeval_faster(truth, truth.loadRes(self._results(numbers)), "bbox")
         evaluation.evaluate()
