@@ -136,6 +136,8 @@ def test_padded_batches_are_the_same_as_lists():
     padded = DetectionEvaluation(detections, {"boxes": boxes, "labels": labels}, ["a", "b"])
     assert [len(image["boxes"]) for image in padded.detections] == [2, 0]
     assert padded.metrics()["AP"] == pytest.approx(1)
+    named = DetectionEvaluation(padded.detections, padded.objects, ["a", "b"], image_ids=["x/1.jpg", "2"])
+    assert named.metrics() == padded.metrics() and named.results()[0]["image_id"] == "x/1.jpg"
     assert padded.results()[1] == {"image_id": 1, "category_id": 2, "bbox": [20, 20, 20, 20], "score": 0.8}
 
 

@@ -43,7 +43,7 @@ class DetectionEvaluation:
             masks, by which COCO calls objects small, medium or large (else those of the boxes). None where
             it is not known: then there are detections only.
         class_names: list of str.
-        image_ids: list of int, those of the annotation file; None for 1, 2, ... Defaults to None.
+        image_ids: list of int or str, those of the annotation file; None for 1, 2, ... Defaults to None.
         category_ids: list of int, those of the annotation file; None for 1, 2, ... Defaults to None.
         paths: list of str, the files of the images, or None. Defaults to None.
 
@@ -126,7 +126,8 @@ class DetectionEvaluation:
         """
         import pandas
 
-        labels = [np.concatenate([image["labels"] for image in each]) for each in (self._uncrowded, self.detections)]
+        labels = [image["labels"][~image["crowds"]] for image in self._known]
+        labels = [np.concatenate(each) for each in (labels, [image["labels"] for image in self.detections])]
         count = len(self.class_names)
         columns = {
             name: [_mean(self._values(*_FIGURES[name])[..., label], np.nan) for label in range(count)]
@@ -162,43 +163,40 @@ class DetectionEvaluation:
         Returns:
             list with a dict for each: image_id, category_id, bbox `[left, top, width, height]`, score.
         """
+        return self._results(self.image_ids)
+
+    def _results(self, image_ids):
         return [
             {"image_id": image_id, "category_id": self.category_ids[label], "bbox": _extents(box), "score": score}
-            for image_id, image in zip(self.image_ids, self.detections)
+            for image_id, image in zip(image_ids, self.detections)
             for box, score, label in zip(image["boxes"], image["scores"].tolist(), image["labels"])
         ]
 
-    def annotations(self):
-        """What is there, in the format of COCO's annotation files.
-
-        Returns:
-            dict of images, annotations and categories.
-
-        Raises:
-            ValueError: if it is not known.
-        """
-        paths = self.paths or [""] * len(self)
-        images = [{"id": number, "file_name": str(path)} for number, path in zip(self.image_ids, paths)]
-        categories = [{"id": number, "name": name} for number, name in zip(self.category_ids, self.class_names)]
+    def _annotations(self, image_ids):
         annotations = [
-            {"image_id": number, "category_id": self.category_ids[label], "bbox": _extents(box)}
+            {"image_id": image_id, "category_id": self.category_ids[label], "bbox": _extents(box)}
             | {"area": float(area), "iscrowd": int(crowd)}
-            for number, image in zip(self.image_ids, self._known)
+            for image_id, image in zip(image_ids, self._known)
             for box, label, area, crowd in zip(*(image[part] for part in ("boxes", "labels", "areas", "crowds")))
         ]
         for number, annotation in enumerate(annotations, 1):  # from 1: to COCO's code 0 means none
             annotation["id"] = number
+        categories = [{"id": number, "name": name} for number, name in zip(self.category_ids, self.class_names)]
+        images = [{"id": image_id} for image_id in image_ids]
         return {"images": images, "annotations": annotations, "categories": categories}
+
+    @property
+    def _numbers(self):
+        """Numbers for ids, which may be texts, in their order: by it COCO's code ranks what has the same score."""
+        order = sorted(self.image_ids, key=lambda image_id: (isinstance(image_id, str), image_id))
+        ranks = {image_id: rank for rank, image_id in enumerate(order)}
+        return [ranks[image_id] for image_id in self.image_ids]
 
     @property
     def _known(self):
         if self.objects is None:
             raise ValueError("It is not known what is in these images. Give `objects`.")
         return self.objects
-
-    @property
-    def _uncrowded(self):
-        return [{"labels": image["labels"][~image["crowds"]]} for image in self._known]
 
     def _values(self, kind, threshold, area, most):
         """Precisions `(thresholds, recalls, classes)`, or recalls without the second axis; -1 where undefined."""
@@ -214,8 +212,9 @@ class DetectionEvaluation:
         except ImportError as error:
             text = "Average precision needs faster-coco-eval: pip install 'keras-zoo[detection]'."
             raise ValueError(text) from error
-        truth = COCO(self.annotations())
-        evaluation = COCOeval_faster(truth, truth.loadRes(self.results()), "bbox")
+        numbers = self._numbers
+        truth = COCO(self._annotations(numbers))
+        evaluation = COCOeval_faster(truth, truth.loadRes(self._results(numbers)), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         order = [sorted(self.category_ids).index(number) for number in self.category_ids]
@@ -265,12 +264,17 @@ def _same_length(name, values, count, of):
 
 
 def _identifiers(name, values, count, of):
-    values = list(range(1, count + 1)) if values is None else [int(value) for value in values]
+    values = list(range(1, count + 1)) if values is None else [_plain(value) for value in values]
     _same_length(name, values, count, of)
     if len(set(values)) < count:
         twice = next(value for value in values if values.count(value) > 1)
         raise ValueError(f"`{name}` must be different ones. Received twice: {twice}")
     return values
+
+
+def _plain(value):
+    """A number of NumPy as one of Python, which JSON takes."""
+    return value if isinstance(value, str) else int(value)
 
 
 def _line(kind, threshold, area, most, value):
