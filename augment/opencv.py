@@ -93,8 +93,6 @@ def resize(images, top, left, height, width, size, antialias):
     """
     import cv2
 
-    from augment.sampling import resize_weights
-
     source, _ = _contiguous(images)
     result = np.empty((len(images), *size, images.shape[-1]), source.dtype)
     parts = np.broadcast_to(np.concatenate([top, left, height, width], axis=1), (len(images), 4))
@@ -103,13 +101,8 @@ def resize(images, top, left, height, width, size, antialias):
         if not antialias or (rows <= size[0] and columns <= size[1]):
             changed[:] = cv2.resize(part, size[::-1], interpolation=cv2.INTER_LINEAR).reshape(changed.shape)
             continue
-        zero, lengths = np.zeros((1, 1), "int32"), (np.full((1, 1), rows), np.full((1, 1), columns))
-        of_rows, of_columns = (
-            resize_weights(zero, length, old, new)[0] for length, old, new in zip(lengths, (rows, columns), size)
-        )
-        middle = of_rows @ part.reshape(rows, -1).astype("float32")
-        scaled = np.matmul(of_columns, middle.reshape(size[0], columns, -1))
-        changed[:] = arrays.cast_like(scaled, changed)
+        channels = [_shrink(part[..., channel], size) for channel in range(part.shape[-1])]
+        changed[:] = arrays.cast_like(np.stack(channels, axis=-1), changed)
     return arrays.cast_like(result, images)
 
 
@@ -206,6 +199,14 @@ def hue(images, shift):
         colors[..., 0] += np.float32(angle)  # the way back takes angles beyond the full circle
         changed[:] = arrays.cast_like(cv2.cvtColor(colors, cv2.COLOR_HSV2RGB), images)
     return result
+
+
+def _shrink(channel, size):
+    """Pillow's, as OpenCV has no bilinear mean of all that a pixel covers."""
+    from PIL import Image
+
+    image = Image.fromarray(np.ascontiguousarray(channel, "float32"))
+    return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 def _contiguous(images):

@@ -32,9 +32,9 @@ from recipes.callbacks import EarlyStopping
 from recipes.callbacks import MeasureEpochs
 from recipes.callbacks import ReduceLROnPlateau
 from recipes.data.coco import load_coco
-from recipes.data.detection import DetectionPreparation
 from recipes.data.detection import in_memory
 from recipes.data.detection_batches import DetectionBatches
+from recipes.data.detection_preparation import DetectionPreparation
 from recipes.data.shapes import draw_shapes
 from recipes.losses import DetectionLoss
 from recipes.optimizers import SGD
@@ -43,11 +43,12 @@ from recipes.optimizers import Grouped
 from recipes.optimizers import Muon
 from recipes.schedules.schedule import check_positive
 from recipes.training.detection import DetectionModel
+from recipes.training.detector import evaluate
+from recipes.training.detector import make_detector
 from recipes.training.memory import InMemoryData
 from recipes.training.recipe import Experiment
 from recipes.training.recipe import recipe
 
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, as torchvision has them
 _SCHEDULES = ("plateau", "constant", "cosine", "one_cycle")
 _BODY = r"^conv\d_.*kernel$"  # the convolutions of a ResNet
 _UNDECAYED = ["beta", "gamma", "bias"]
@@ -228,22 +229,26 @@ def train(
             skip_bad=skip_bad,
         )
         preparation = DetectionPreparation(
+            class_names=dataset.class_names,
+            category_ids=dataset.category_ids,
             min_side=min_side,
             max_side=max_side,
             image_size=size,
-            mean=MEAN,
-            std=STD,
-            class_names=dataset.class_names,
-            category_ids=dataset.category_ids,
         )
         operations = [
             *([augment.HorizontalFlip()] if horizontal_flip else []),
             *([augment.VerticalFlip()] if vertical_flip else []),
-            *([_scale_jitter(scale_jitter)] if scale_jitter else []),
+            *([_scale_jitter(scale_jitter, preparation.mean)] if scale_jitter else []),
             *([augment.ColorJitter(color_jitter, color_jitter, color_jitter)] if color_jitter else []),
         ]
         train_data = _training_batches(
-            dataset.train, preparation, operations, batch_size=batch_size, drop_last=drop_last, seed=run.seed, threads=threads
+            dataset.train,
+            preparation,
+            operations,
+            batch_size=batch_size,
+            seed=run.seed,
+            drop_last=drop_last,
+            threads=threads,
         )
         steps = len(train_data)
 
@@ -260,6 +265,7 @@ def train(
         loss = DetectionLoss(alpha, gamma, beta, normalization=normalization, best=best_match)
         model = DetectionModel(network, loss)
         rate, of_muon = rates(steps * epochs)
+        detector = make_detector(network)
         model.compile(
             optimizer=_optimizer(optimizer, rate, of_muon, weight_decay, clip_norm, ema, frozen_statistics),
             jit_compile=run.jit_compile,
@@ -267,7 +273,7 @@ def train(
 
         def measure():
             with run.clock.measure("evaluate"):
-                figures = evaluate(model, dataset.validation, preparation, batch_size=batch_size).metrics()
+                figures = evaluate(detector, dataset.validation, preparation).metrics()
             return {name: figures[name] for name in ("AP", "AP50")}
 
         best = EarlyStopping("val_AP")
@@ -285,14 +291,14 @@ def train(
             ],
         )
         with run.clock.measure("evaluate"):
-            evaluation = evaluate(model, dataset.validation, preparation, batch_size=batch_size)
+            evaluation = evaluate(detector, dataset.validation, preparation)
         return run.finish(
             model,
             history,
             dataset,
             learning_rates=_made(rate, history.history["learning_rate"], steps),
-            samples=_shown(*train_data[0]),
-            evaluation=evaluation,
+            samples=_shown(*train_data[0], preparation),
+            metrics={f"val_{name}": value for name, value in evaluation.metrics().items()},
             preparation=preparation,
         )
 
@@ -323,36 +329,21 @@ def _size(image_size):
     return tuple(int(side) for side in found.groups())
 
 
-def _scale_jitter(fraction):
+def _scale_jitter(fraction, mean):
     if not 0 < fraction < 1:
         raise ValueError(f"`scale_jitter` must be from 0 to less than 1. Received: scale_jitter={fraction}")
-    return augment.ScaleJitter((1 - fraction, 1 + fraction), fill=round(sum(MEAN) / 3))
+    return augment.ScaleJitter((1 - fraction, 1 + fraction), fill=round(sum(mean) / 3))
 
 
-def _training_batches(split, preparation, operations, *, batch_size, drop_last, seed, threads):
+def _training_batches(split, preparation, operations, *, threads, drop_last, **settings):
     """Images of one size from memory; others as they are read."""
-    if preparation.image_size:
-        arrays = in_memory(split, preparation.image_size)
-        return InMemoryData(
-            arrays["images"],
-            arrays["labels"],
-            [*operations, augment.Normalize(MEAN, STD)],
-            boxes=arrays["boxes"],
-            batch_size=batch_size,
-            seed=seed,
-            drop_remainder=drop_last,
-        )
-    return DetectionBatches(
-        split,
-        min_side=preparation.min_side,
-        max_side=preparation.max_side,
-        batch_size=batch_size,
-        operations=operations,
-        seed=seed,
-        drop_last=drop_last,
-        mean=MEAN,
-        std=STD,
-        threads=threads,
+    if preparation.image_size is None:
+        framing = {name: getattr(preparation, name) for name in ("min_side", "max_side", "mean", "std")}
+        return DetectionBatches(split, operations, drop_last=drop_last, threads=threads, **framing, **settings)
+    arrays = in_memory(split, preparation.image_size)
+    operations = [*operations, augment.Normalize(preparation.mean, preparation.std)]
+    return InMemoryData(
+        arrays["images"], arrays["labels"], operations, boxes=arrays["boxes"], drop_remainder=drop_last, **settings
     )
 
 
@@ -409,9 +400,9 @@ def _made(rate, of_epochs, steps):
     return [float(rate(step)) for step in range(steps * len(of_epochs))]
 
 
-def _shown(images, targets, count=8):
+def _shown(images, targets, preparation, count=8):
     """Images of a batch as the network was shown them, with the edges of their boxes."""
-    images = (keras.ops.convert_to_numpy(images[:count]) * np.float32(STD) + np.float32(MEAN)) / 255
+    images = (np.asarray(images[:count]) * np.float32(preparation.std) + np.float32(preparation.mean)) / 255
     titles = []
     for image, boxes, labels in zip(images, *(np.asarray(targets[name]) for name in ("boxes", "labels"))):
         for box in (boxes := boxes[(labels >= 0) & (boxes[:, 2] > boxes[:, 0])]):

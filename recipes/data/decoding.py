@@ -76,6 +76,33 @@ def read_images(paths, image_size, fit="stretch"):
     return images
 
 
+def read_sized(paths, sizes):
+    """Read image files, each at a size of its own, several at a time.
+
+    Args:
+        paths: list of paths.
+        sizes: list of (height, width).
+
+    Returns:
+        list of uint8 `(height, width, 3)`.
+
+    Raises:
+        ValueError: that names every file that cannot be read.
+
+    Example:
+
+    >>> read_sized([], [])
+    []
+    """
+    images = [None] * len(paths)
+
+    def read(position):
+        images[position] = read_image(paths[position], tuple(map(int, sizes[position])))
+
+    refuse(_try_each(read, len(paths)))
+    return images
+
+
 def decode_into(images, paths, fit="stretch"):
     """Read image files into an array that is there already.
 
