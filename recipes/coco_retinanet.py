@@ -17,6 +17,7 @@ this file, in `results/`, and shown by `zoo list`.
 """
 
 import contextlib
+import json
 import re
 import tempfile
 from typing import Literal
@@ -41,6 +42,7 @@ from recipes.optimizers import SGD
 from recipes.optimizers import Adam
 from recipes.optimizers import Grouped
 from recipes.optimizers import Muon
+from recipes.reporting.evaluation import write_text
 from recipes.schedules.schedule import check_positive
 from recipes.training.detection import DetectionModel
 from recipes.training.detector import evaluate
@@ -292,13 +294,16 @@ def train(
         )
         with run.clock.measure("evaluate"):
             evaluation = evaluate(detector, dataset.validation, preparation)
+            if dataset.test is not None:
+                predicted = evaluate(detector, dataset.test, preparation)
+                write_text(json.dumps(predicted.results()) + "\n", run.folder / "predictions_test.json")
         return run.finish(
             model,
             history,
             dataset,
             learning_rates=_made(rate, history.history["learning_rate"], steps),
             samples=_shown(*train_data[0], preparation),
-            metrics={f"val_{name}": value for name, value in evaluation.metrics().items()},
+            evaluation=evaluation,
             preparation=preparation,
         )
 
