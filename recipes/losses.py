@@ -1,5 +1,8 @@
 """Losses of detectors: focal loss of the classes, smooth L1 of the boxes, over matched anchors."""
 
+import math
+import sys
+
 import keras
 
 from zoo import boxes
@@ -33,8 +36,8 @@ def focal_loss(targets, logits, alpha=0.25, gamma=2.0):
     Reference:
         https://arxiv.org/abs/1708.02002
     """
-    _check_range("alpha", alpha, 0 <= alpha <= 1, "in [0, 1]")
-    _check_range("gamma", gamma, gamma >= 0, "of at least 0")
+    _check_range("alpha", alpha, 0, 1, "in [0, 1]")
+    _check_range("gamma", gamma, 0, math.inf, "of at least 0")
     targets = keras.ops.cast(targets, "bool")
     logits = keras.ops.cast(logits, "float32")
     margins = keras.ops.where(targets, logits, -logits)
@@ -64,7 +67,7 @@ def smooth_l1(differences, beta=1 / 9):
     Reference:
         https://arxiv.org/abs/1504.08083
     """
-    _check_range("beta", beta, beta > 0, "above 0")
+    _check_range("beta", beta, sys.float_info.min, math.inf, "above 0")
     differences = keras.ops.cast(differences, "float32")
     sizes = keras.ops.abs(differences)
     return keras.ops.where(sizes <= beta, 0.5 / beta * keras.ops.square(differences), sizes - 0.5 * beta)
@@ -81,8 +84,8 @@ class DetectionLoss:
             published; "batch", the sum over the batch by the positive anchors of the batch, where images of
             few objects do not count as much as those of many. Defaults to "image".
         anchors: dict of arguments of `zoo.boxes.anchors`, such as `sizes`. Defaults to None, its own.
-        std: tuple of four. Of `zoo.boxes.encode`. Defaults to `zoo.boxes.STD`.
-        **matching: of `zoo.boxes.match`: `positive`, `negative`, `best`.
+        std: tuple of four. Of `zoo.boxes.encode`. Defaults to that of `zoo.boxes.encode`.
+        positive, negative, best: of `zoo.boxes.match`. Default to 0.5, 0.4 and False.
 
     Raises:
         ValueError: for an argument out of range; on a call, if there are not as many outputs as anchors.
@@ -101,11 +104,20 @@ class DetectionLoss:
     """
 
     def __init__(
-        self, alpha=0.25, gamma=2.0, beta=1 / 9, normalization="image", anchors=None, std=boxes.STD, **matching
+        self,
+        alpha=0.25,
+        gamma=2.0,
+        beta=1 / 9,
+        normalization="image",
+        anchors=None,
+        std=boxes.coding.STD,
+        positive=0.5,
+        negative=0.4,
+        best=False,
     ):
-        _check_range("alpha", alpha, 0 <= alpha <= 1, "in [0, 1]")
-        _check_range("gamma", gamma, gamma >= 0, "of at least 0")
-        _check_range("beta", beta, beta > 0, "above 0")
+        _check_range("alpha", alpha, 0, 1, "in [0, 1]")
+        _check_range("gamma", gamma, 0, math.inf, "of at least 0")
+        _check_range("beta", beta, sys.float_info.min, math.inf, "above 0")
         if normalization not in NORMALIZATIONS:
             raise ValueError(f"`normalization` must be one of {NORMALIZATIONS}. Received: {normalization!r}")
         self.alpha = alpha
@@ -114,7 +126,7 @@ class DetectionLoss:
         self.normalization = normalization
         self.anchors = dict(anchors or {})
         self.std = std
-        self.matching = matching
+        self.matching = {"positive": positive, "negative": negative, "best": best}
 
     def __call__(self, targets, outputs, image_shape):
         """Compare the outputs of a batch with its objects.
@@ -168,8 +180,8 @@ def _rows(values, index):
     return keras.ops.take(keras.ops.reshape(values, (-1, *values.shape[2:])), index + first, axis=0)
 
 
-def _check_range(name, value, fits, bounds):
-    if isinstance(value, bool) or not fits:
+def _check_range(name, value, low, high, bounds):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         raise ValueError(f"`{name}` must be a number {bounds}. Received: {name}={value!r}")
 
 

@@ -80,7 +80,7 @@ def RetinaNet(
     Example:
 
     >>> model = RetinaNet("resnet18", classes=3, input_shape=(64, 96, 3))
-    >>> model.output_shape["boxes"], model.output_shape["classes"]
+    >>> model.output["boxes"].shape, model.output["classes"].shape
     ((None, 1161, 4), (None, 1161, 3))
 
     Reference:
