@@ -12,6 +12,12 @@ from recipes.catalogue import list_recipes
 from recipes.catalogue import load_recipe
 from recipes.reporting.records import measured
 
+_FIGURES = (  # name, title, factor, digits, unit
+    ("val_accuracy", "", 100, 2, "%"),
+    ("val_AP", "AP ", 1, 3, ""),
+    ("val_AP50", "AP50 ", 1, 3, ""),
+)
+
 
 def show_models(contains=""):
     """Print the models with their parameters.
@@ -216,14 +222,20 @@ def _describe(name):
 
 
 def _line(data, epochs, precision, device, backend, group):
-    accuracies = [100 * record.metrics["final"]["val_accuracy"] for record in group]
-    spread = f" +- {statistics.stdev(accuracies):.2f}" if len(group) > 1 else ""
+    figures = ", ".join(_mean(group, *each) for each in _FIGURES if each[0] in group[0].metrics["final"])
     seconds = statistics.mean(record.seconds["total"] for record in group)
     date = max(record.date for record in group)[:10]
     return (
-        f"{statistics.mean(accuracies):.2f}%{spread} (n={len(group)}), {data}, {epochs} epochs, {seconds:.0f} s, "
+        f"{figures} (n={len(group)}), {data}, {epochs} epochs, {seconds:.0f} s, "
         f"{precision}, {backend}, {device}, {date}"
     )
+
+
+def _mean(group, name, title, factor, digits, unit):
+    """The mean of a final figure over some runs, and its deviation."""
+    values = [factor * record.metrics["final"][name] for record in group]
+    spread = f" +- {statistics.stdev(values):.{digits}f}" if len(group) > 1 else ""
+    return f"{title}{statistics.mean(values):.{digits}f}{unit}{spread}"
 
 
 def _console():
