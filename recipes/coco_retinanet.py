@@ -272,8 +272,8 @@ def train(
         )
         loss = DetectionLoss(alpha, gamma, beta, normalization=normalization, best=best_match)
         model = DetectionModel(network, loss)
-        rate, of_muon = rates(steps * epochs)
         detector = make_detector(network)
+        rate, of_muon = rates(steps * epochs)
         model.compile(
             optimizer=_optimizer(optimizer, rate, of_muon, weight_decay, clip_norm, ema, frozen_statistics),
             jit_compile=run.jit_compile,
@@ -314,13 +314,12 @@ def train(
         )
 
 
-def _folder(data, data_dir):
-    """A context that gives the folder of the images: a temporary one, where they are drawn."""
-    return _drawn() if data == "shapes" else contextlib.nullcontext(data_dir)
-
-
 @contextlib.contextmanager
-def _drawn():
+def _folder(data, data_dir):
+    """The folder of the images: a temporary one, where they are drawn."""
+    if data != "shapes":
+        yield data_dir
+        return
     with tempfile.TemporaryDirectory() as folder:
         yield draw_shapes(folder)
 
