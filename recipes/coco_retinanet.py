@@ -338,10 +338,7 @@ def _size(image_size):
         return None
     found = re.fullmatch(r"(\d+)x(\d+)", image_size)
     if not found:
-        raise ValueError(
-            '`image_size` must be height and width in pixels, such as "384x512", or "". '
-            f"Received: image_size={image_size!r}"
-        )
+        raise ValueError(f'`image_size` must be height and width, such as "384x512", or "". Received: {image_size!r}')
     return tuple(int(side) for side in found.groups())
 
 
