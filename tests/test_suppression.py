@@ -48,9 +48,9 @@ def expected_detections(boxes, scores, threshold, score_threshold, candidates, d
     return boxes[place[kept]], scores[place[kept], label[kept]], label[kept]
 
 
-@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize(
-    ("candidates", "detections", "threshold"), [(480, 480, 0.5), (480, 20, 0.3), (50, 50, 0.7), (700, 700, 0.5)]
+    ("candidates", "detections", "threshold", "compiled"),
+    [(480, 480, 0.5, False), (480, 20, 0.3, True), (50, 50, 0.7, True), (700, 700, 0.5, False)],
 )
 def test_suppression_on_the_device_equals_the_loop(candidates, detections, threshold, compiled):
     rng = np.random.default_rng(0)
