@@ -130,7 +130,7 @@ def centre(boxes):
 def decode(regressions, anchors):
     """Boxes of one image."""
     place, size = centre(anchors)
-    std = torch.tensor(STD)
+    std = anchors.new_tensor(STD)
     middle = place + regressions[:, :2] * std[:2] * size
     size = torch.exp(regressions[:, 2:] * std[2:]) * size
     return torch.cat([middle - size / 2, middle + size / 2], 1)
@@ -153,8 +153,8 @@ def losses(regressions, logits, boxes, labels, anchors, alpha=0.25, gamma=2.0):
         objects, kinds = boxes[sample][real], labels[sample][real]
         probabilities = torch.sigmoid(logits[sample]).clamp(1e-4, 1 - 1e-4)
         targets = torch.zeros_like(probabilities)
-        used = torch.ones(len(anchors), dtype=torch.bool)
-        positive = torch.zeros(len(anchors), dtype=torch.bool)
+        used = torch.ones_like(anchors[:, 0], dtype=torch.bool)
+        positive = torch.zeros_like(used)
         if len(objects):
             most, nearest = overlaps(anchors, objects).max(1)
             positive = most >= 0.5
@@ -169,7 +169,7 @@ def losses(regressions, logits, boxes, labels, anchors, alpha=0.25, gamma=2.0):
             continue
         middle, size = centre(objects[nearest[positive]])
         place, side = centre(anchors[positive])
-        wanted = torch.cat([(middle - place) / side, torch.log(size.clamp(min=1) / side)], 1) / torch.tensor(STD)
+        wanted = torch.cat([(middle - place) / side, torch.log(size.clamp(min=1) / side)], 1) / boxes.new_tensor(STD)
         distance = (regressions[sample][positive] - wanted).abs()
         box_losses.append(torch.where(distance <= 1 / 9, 4.5 * distance**2, distance - 1 / 18).mean())
     return torch.stack(class_losses), torch.stack(box_losses), counts
