@@ -53,7 +53,6 @@ from recipes.training.recipe import recipe
 
 _SCHEDULES = ("plateau", "constant", "cosine", "one_cycle")
 _BODY = r"^conv\d_.*kernel$"  # the convolutions of a ResNet
-_UNDECAYED = ["beta", "gamma", "bias"]
 _PUBLISHED = {"backbone_weights": "imagenet"}
 _SCRATCH = {
     "backbone": "resnet18",
@@ -390,7 +389,7 @@ def _optimizer(name, rate, muon_rate, weight_decay, clip_norm, ema, frozen_stati
     decayed = {**shared, "weight_decay": weight_decay or None}
     optimizer = SGD(rate, 0.9, **decayed) if name == "sgd" else Adam(rate, epsilon=1e-8, **decayed)
     if weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=_UNDECAYED)
+        optimizer.exclude_from_weight_decay(var_names=["beta", "gamma", "bias"])
     return Grouped([(_BODY, Muon(muon_rate, **shared))], default=optimizer) if name == "muon" else optimizer
 
 
