@@ -13,6 +13,9 @@ from zoo.boxes.matching import NOTHING
 from zoo.boxes.matching import match
 from zoo.boxes.overlaps import intersection_over_union
 from zoo.boxes.pyramid import anchors
+from zoo.boxes.suppression import detect
+from zoo.boxes.suppression import non_maximum_suppression
+from zoo.boxes.sweep import suppress
 
 __all__ = [
     "CROWD",
@@ -20,7 +23,10 @@ __all__ = [
     "anchors",
     "clip",
     "decode",
+    "detect",
     "encode",
     "intersection_over_union",
     "match",
+    "non_maximum_suppression",
+    "suppress",
 ]
