@@ -123,7 +123,7 @@ def place(images, top, left, height, width, fill):
     Example:
 
     >>> part = [np.array([[value]]) for value in (0, 1, 1, 1)]
-    >>> place(np.array([[[[2], [4]]]], "uint8"), *part, fill=9).ravel()
+    >>> place(np.array([[[[2], [4]]]], "uint8"), *part, 9).ravel()
     array([9, 3], dtype=uint8)
     """
     source, result = _contiguous(images)

@@ -260,7 +260,7 @@ def place(images, top, left, height, width, fill):
 
     >>> import numpy as np
     >>> part = [np.array([[value]]) for value in (0, 1, 1, 1)]
-    >>> place(np.array([[[[2], [4]]]], "uint8"), *part, fill=9).ravel()
+    >>> place(np.array([[[[2], [4]]]], "uint8"), *part, 9).ravel()
     array([9, 3], dtype=uint8)
     """
     xp = arrays.namespace(images)

@@ -17,6 +17,7 @@ this file, in `results/`, and shown by `zoo list`.
 """
 
 import contextlib
+import json
 import re
 import tempfile
 from typing import Literal
@@ -31,9 +32,8 @@ from recipes.callbacks import AveragedWeights
 from recipes.callbacks import EarlyStopping
 from recipes.callbacks import MeasureEpochs
 from recipes.callbacks import ReduceLROnPlateau
+from recipes.data.box_files import load_box_files
 from recipes.data.coco import load_coco
-from recipes.data.detection import in_memory
-from recipes.data.detection_batches import DetectionBatches
 from recipes.data.detection_preparation import DetectionPreparation
 from recipes.data.shapes import draw_shapes
 from recipes.losses import DetectionLoss
@@ -41,17 +41,18 @@ from recipes.optimizers import SGD
 from recipes.optimizers import Adam
 from recipes.optimizers import Grouped
 from recipes.optimizers import Muon
+from recipes.reporting.evaluation import write_text
 from recipes.schedules.schedule import check_positive
 from recipes.training.detection import DetectionModel
+from recipes.training.detection import detection_batches
+from recipes.training.detection import show_targets
 from recipes.training.detector import evaluate
 from recipes.training.detector import make_detector
-from recipes.training.memory import InMemoryData
 from recipes.training.recipe import Experiment
 from recipes.training.recipe import recipe
 
 _SCHEDULES = ("plateau", "constant", "cosine", "one_cycle")
 _BODY = r"^conv\d_.*kernel$"  # the convolutions of a ResNet
-_UNDECAYED = ["beta", "gamma", "bias"]
 _PUBLISHED = {"backbone_weights": "imagenet"}
 _SCRATCH = {
     "backbone": "resnet18",
@@ -80,7 +81,9 @@ EXPERIMENTS = {
         _SCRATCH
         | {
             "image_size": "384x512",
-            "epochs": 60,
+            "channels": 128,
+            "head_depth": 2,
+            "epochs": 40,
             "batch_size": 8,
             "scale_jitter": 0.25,
             "color_jitter": 0.2,
@@ -111,11 +114,12 @@ EXPERIMENTS = {
 def train(
     run,
     *,
-    data: Literal["coco", "shapes"] = "coco",
+    data: Literal["coco", "csv", "shapes"] = "coco",
     data_dir: str | None = None,
     train_annotations: str | None = None,
     validation_annotations: str | None = None,
     test_annotations: str | None = None,
+    class_file: str | None = None,
     validation_fraction: float = 0.2,
     skip_bad: bool = False,
     image_size: str = "",
@@ -156,12 +160,15 @@ def train(
     """Train RetinaNet on images with boxes, and evaluate it as COCO does.
 
     Args:
-        data: one of "coco" (in `data_dir`), "shapes" (drawn). Defaults to "coco".
-        data_dir: str. Folder with images and annotations in COCO's form, or such a json. Defaults to None.
-        train_annotations: str. The json of the training, or None to look for it. Defaults to None.
-        validation_annotations: str. That of the validation, or None to look for it. Defaults to None.
-        test_annotations: str. That of the test, or a folder of images that are not annotated, or None to
-            look for it. Defaults to None.
+        data: one of "coco" (in `data_dir`), "csv" (lines of path, x1, y1, x2, y2, class), "shapes" (drawn).
+            Defaults to "coco".
+        data_dir: str. Folder with images and annotations in COCO's form, or such a json; of "csv" where the
+            paths begin, if not at the csv. Defaults to None.
+        train_annotations: str. The json or csv of the training, or None to look for a json. Defaults to None.
+        validation_annotations: str. That of the validation, likewise. Defaults to None.
+        test_annotations: str. That of the test, likewise, or a folder of images that are not annotated.
+            Defaults to None.
+        class_file: str. Csv of the names and numbers of classes, of "csv". Defaults to None.
         validation_fraction: float. Split off the training where no validation is given. Defaults to 0.2.
         skip_bad: bool. Whether to leave out what cannot be read. Defaults to False.
         image_size: str. Height and width to which all images are stretched, such as "384x512": they are
@@ -219,11 +226,11 @@ def train(
     size = _size(image_size)
     rates = _learning_rates(schedule, warmup_steps, learning_rate, muon_rate)
     with _folder(data, data_dir) as folder:
-        dataset = load_coco(
+        dataset = _load(
+            data,
             folder,
-            train_annotations,
-            validation_annotations,
-            test_annotations,
+            [train_annotations, validation_annotations, test_annotations],
+            class_file,
             validation_fraction=validation_fraction,
             seed=run.seed,
             skip_bad=skip_bad,
@@ -241,7 +248,7 @@ def train(
             *([_scale_jitter(scale_jitter, preparation.mean)] if scale_jitter else []),
             *([augment.ColorJitter(color_jitter, color_jitter, color_jitter)] if color_jitter else []),
         ]
-        train_data = _training_batches(
+        train_data = detection_batches(
             dataset.train,
             preparation,
             operations,
@@ -264,8 +271,8 @@ def train(
         )
         loss = DetectionLoss(alpha, gamma, beta, normalization=normalization, best=best_match)
         model = DetectionModel(network, loss)
-        rate, of_muon = rates(steps * epochs)
         detector = make_detector(network)
+        rate, of_muon = rates(steps * epochs)
         model.compile(
             optimizer=_optimizer(optimizer, rate, of_muon, weight_decay, clip_norm, ema, frozen_statistics),
             jit_compile=run.jit_compile,
@@ -292,40 +299,45 @@ def train(
         )
         with run.clock.measure("evaluate"):
             evaluation = evaluate(detector, dataset.validation, preparation)
+            if dataset.test is not None:
+                predicted = evaluate(detector, dataset.test, preparation)
+                write_text(json.dumps(predicted.results()) + "\n", run.folder / "predictions_test.json")
         return run.finish(
             model,
             history,
             dataset,
             learning_rates=_made(rate, history.history["learning_rate"], steps),
-            samples=_shown(*train_data[0], preparation),
-            metrics={f"val_{name}": value for name, value in evaluation.metrics().items()},
+            samples=show_targets(*train_data[0], preparation),
+            evaluation=evaluation,
             preparation=preparation,
         )
 
 
-def _folder(data, data_dir):
-    """A context that gives the folder of the images: a temporary one, where they are drawn."""
-    if data == "coco":
-        return contextlib.nullcontext(data_dir)
-    return _drawn()
-
-
 @contextlib.contextmanager
-def _drawn():
+def _folder(data, data_dir):
+    """The folder of the images: a temporary one, where they are drawn."""
+    if data != "shapes":
+        yield data_dir
+        return
     with tempfile.TemporaryDirectory() as folder:
         yield draw_shapes(folder)
 
 
+def _load(data, folder, annotations, class_file, **settings):
+    if data != "csv":
+        return load_coco(folder, *annotations, **settings)
+    if annotations[0] is None:
+        raise ValueError("Csv annotations need `train_annotations`, the csv of the training. Received: None")
+    return load_box_files(*annotations, classes=class_file, image_dir=folder, **settings)
+
+
 def _size(image_size):
-    """(height, width), or None for "" """
+    """Height and width, or None for none given."""
     if not image_size:
         return None
     found = re.fullmatch(r"(\d+)x(\d+)", image_size)
     if not found:
-        raise ValueError(
-            '`image_size` must be height and width in pixels, such as "384x512", or "". '
-            f"Received: image_size={image_size!r}"
-        )
+        raise ValueError(f'`image_size` must be height and width, such as "384x512", or "". Received: {image_size!r}')
     return tuple(int(side) for side in found.groups())
 
 
@@ -333,18 +345,6 @@ def _scale_jitter(fraction, mean):
     if not 0 < fraction < 1:
         raise ValueError(f"`scale_jitter` must be from 0 to less than 1. Received: scale_jitter={fraction}")
     return augment.ScaleJitter((1 - fraction, 1 + fraction), fill=round(sum(mean) / 3))
-
-
-def _training_batches(split, preparation, operations, *, threads, drop_last, **settings):
-    """Images of one size from memory; others as they are read."""
-    if preparation.image_size is None:
-        framing = {name: getattr(preparation, name) for name in ("min_side", "max_side", "mean", "std")}
-        return DetectionBatches(split, operations, drop_last=drop_last, threads=threads, **framing, **settings)
-    arrays = in_memory(split, preparation.image_size)
-    operations = [*operations, augment.Normalize(preparation.mean, preparation.std)]
-    return InMemoryData(
-        arrays["images"], arrays["labels"], operations, boxes=arrays["boxes"], drop_remainder=drop_last, **settings
-    )
 
 
 def _learning_rates(schedule, warmup_steps, *peaks):
@@ -389,7 +389,7 @@ def _optimizer(name, rate, muon_rate, weight_decay, clip_norm, ema, frozen_stati
     decayed = {**shared, "weight_decay": weight_decay or None}
     optimizer = SGD(rate, 0.9, **decayed) if name == "sgd" else Adam(rate, epsilon=1e-8, **decayed)
     if weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=_UNDECAYED)
+        optimizer.exclude_from_weight_decay(var_names=["beta", "gamma", "bias"])
     return Grouped([(_BODY, Muon(muon_rate, **shared))], default=optimizer) if name == "muon" else optimizer
 
 
@@ -398,17 +398,3 @@ def _made(rate, of_epochs, steps):
     if not callable(rate):  # a plateau may have changed it
         return np.repeat(of_epochs, steps).tolist()
     return [float(rate(step)) for step in range(steps * len(of_epochs))]
-
-
-def _shown(images, targets, preparation, count=8):
-    """Images of a batch as the network was shown them, with the edges of their boxes."""
-    images = (np.asarray(images[:count]) * np.float32(preparation.std) + np.float32(preparation.mean)) / 255
-    titles = []
-    for image, boxes, labels in zip(images, *(np.asarray(targets[name]) for name in ("boxes", "labels"))):
-        for box in (boxes := boxes[(labels >= 0) & (boxes[:, 2] > boxes[:, 0])]):
-            left, top, right, bottom = (int(side) for side in box)
-            edge = np.ones(image[top:bottom, left:right].shape[:2], bool)
-            edge[2:-2, 2:-2] = False
-            image[top:bottom, left:right][edge] = (1.0, 0.9, 0.1)
-        titles.append(f"{len(boxes)} objects")
-    return images, titles

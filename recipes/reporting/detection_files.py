@@ -22,7 +22,7 @@ PICTURES = "detections.png"
 _SHOWN = 8
 
 
-def write_detections(folder, evaluation, images=None, title=""):
+def write_detections(folder, evaluation, images=None, title="", threshold=detection_plots.THRESHOLD):
     """Write the tables and pictures of the evaluation of a detector.
 
     These are `predictions.json`, all detections in COCO's results format; `metrics.json`, the twelve
@@ -36,6 +36,7 @@ def write_detections(folder, evaluation, images=None, title=""):
         images: function from positions, a list of int, to a list of uint8 `(height, width, 3)`; None for no
             pictures of them. Defaults to None.
         title: str, above the curves. Defaults to "".
+        threshold: float. Detections of lower scores are not drawn. Defaults to 0.3.
 
     Example:
 
@@ -50,7 +51,7 @@ def write_detections(folder, evaluation, images=None, title=""):
     folder = pathlib.Path(folder)
     write_text(json.dumps(evaluation.results()) + "\n", folder / RESULTS)
     if images is not None:
-        plots.save(plot_some(evaluation, images), folder / PICTURES)
+        plots.save(plot_some(evaluation, images, threshold=threshold), folder / PICTURES)
     if evaluation.objects is None:
         return
     curves = evaluation.precision_recall()
@@ -63,7 +64,7 @@ def write_detections(folder, evaluation, images=None, title=""):
     plots.save(figure, folder / "precision_recall.png")
 
 
-def write_detections_folder(folder, evaluation, images=None, title=""):
+def write_detections_folder(folder, evaluation, images=None, title="", threshold=detection_plots.THRESHOLD):
     """Write `write_detections`'s files into a folder that appears when all are there.
 
     Args:
@@ -71,6 +72,7 @@ def write_detections_folder(folder, evaluation, images=None, title=""):
         evaluation: a `DetectionEvaluation`.
         images: as in `write_detections`. Defaults to None.
         title: str. Defaults to "".
+        threshold: float, as in `write_detections`. Defaults to 0.3.
 
     Example:
 
@@ -83,7 +85,7 @@ def write_detections_folder(folder, evaluation, images=None, title=""):
     ['predictions.json']
     """
     with whole_folder(pathlib.Path(folder)) as new:
-        write_detections(new, evaluation, images, title)
+        write_detections(new, evaluation, images, title, threshold)
 
 
 def read_results(path, image_ids, category_ids):
@@ -146,13 +148,14 @@ def file_images(paths):
     return read
 
 
-def plot_some(evaluation, images, count=_SHOWN):
+def plot_some(evaluation, images, count=_SHOWN, threshold=detection_plots.THRESHOLD):
     """Show images from all over a set with what was detected, and beside them, where it is known, what is there.
 
     Args:
         evaluation: a `DetectionEvaluation`.
         images: as in `write_detections`.
         count: int. Defaults to 8.
+        threshold: float. Detections of lower scores are not drawn. Defaults to 0.3.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -172,7 +175,8 @@ def plot_some(evaluation, images, count=_SHOWN):
         [evaluation.detections[position] for position in positions],
         truth,
         evaluation.class_names,
-        titles=evaluation.paths and [plots.shorten(pathlib.PurePath(evaluation.paths[at]).name, 40) for at in positions],
+        titles=evaluation.paths
+        and [plots.shorten(pathlib.PurePath(evaluation.paths[at]).name, 40) for at in positions],
     )
 
 

@@ -73,6 +73,23 @@ def history_panels(history):
     return ["loss", "AP" if "val_AP" in history else "accuracy", *(["classes"] if class_curves(history) else [])]
 
 
+def panel_curves(panel):
+    """The metrics that a panel of `plot_history` shows.
+
+    Args:
+        panel: one of "loss", "accuracy", "AP".
+
+    Returns:
+        list of str.
+
+    Example:
+
+    >>> panel_curves("AP")
+    ['val_AP', 'val_AP50']
+    """
+    return list(_PANELS[panel])
+
+
 def class_curves(history):
     """The accuracy of each class over the epochs.
 

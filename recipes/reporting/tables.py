@@ -193,6 +193,47 @@ def show_evaluation(evaluation):
     console.print(table)
 
 
+def show_detections(evaluation):
+    """Print the twelve lines of an evaluation of a detector, and the figures of each class.
+
+    Args:
+        evaluation: a `DetectionEvaluation` with objects.
+
+    Example:
+
+    >>> from recipes.reporting.detection import DetectionEvaluation
+    >>> found = {"boxes": [[0, 0, 9, 9]], "scores": [0.5], "labels": [0]}
+    >>> show_detections(DetectionEvaluation([found], [found], ["cell"]))  # doctest: +ELLIPSIS
+     Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 1.000
+    ...
+    """
+    console, rows = _console(), evaluation.per_class()
+    console.print(evaluation.summary(), soft_wrap=True, markup=False)
+    table = rich.table.Table("class", *(rich.table.Column(name, justify="right") for name in rows))
+    for name, row in rows.iterrows():
+        cells = [three_places(row[each]) for each in ("AP", "AP50", "AP75", "AR100")]
+        counts = [f"{int(row[each]):,}" for each in ("objects", "detections")]
+        table.add_row(rich.text.Text(str(name)), *cells, *counts)
+    console.print(table)
+
+
+def three_places(value):
+    """An average precision as it is usually written, "-" for NaN and for COCO's -1.
+
+    Args:
+        value: float.
+
+    Returns:
+        str.
+
+    Example:
+
+    >>> three_places(0.4567), three_places(-1.0)
+    ('0.457', '-')
+    """
+    return "-" if not value >= 0 else f"{value:.3f}"
+
+
 def percent(value):
     """A fraction as a percentage, "-" for NaN.
 

@@ -1,6 +1,12 @@
 """Training of detectors: the loss on the boxes of whole images, beside any of Keras's optimizers and callbacks."""
 
 import keras
+import numpy as np
+
+import augment
+from recipes.data.detection import in_memory
+from recipes.data.detection_batches import DetectionBatches
+from recipes.training.memory import InMemoryData
 
 
 class DetectionModel(keras.Model):
@@ -56,6 +62,81 @@ class DetectionModel(keras.Model):
             **options: likewise.
         """
         self.network.save(filepath, **options)
+
+
+def detection_batches(split, preparation, operations=(), *, batch_size, seed=0, drop_last=False, threads=None):
+    """Shuffled, augmented batches of images with their objects.
+
+    Args:
+        split: a `recipes.data.detection.DetectionSplit`.
+        preparation: a `recipes.data.detection_preparation.DetectionPreparation`. If it gives all images one
+            size, they are kept in memory; else they are read when they are due.
+        operations: list of `augment` operations. Defaults to none.
+        batch_size: int.
+        seed: int. Defaults to 0.
+        drop_last: bool. Whether to leave out a smaller last batch. Defaults to False.
+        threads: int. Threads that read images, where they are not in memory, or None. Defaults to None.
+
+    Returns:
+        An `InMemoryData` or a `DetectionBatches`: what `recipes.training.run.Run.fit` takes.
+
+    Raises:
+        ValueError: as these, or for files that cannot be read.
+
+    Example:
+
+    >>> import tempfile
+    >>> from recipes.data.coco import load_coco
+    >>> from recipes.data.detection_preparation import DetectionPreparation
+    >>> from recipes.data.shapes import draw_shapes
+    >>> data = load_coco(draw_shapes(tempfile.mkdtemp(), train=4, validation=1, test=0))
+    >>> preparation = DetectionPreparation(class_names=data.class_names, category_ids=[1, 2, 3], image_size=(64, 64))
+    >>> images, targets = detection_batches(data.train, preparation, batch_size=4)[0]
+    >>> images.shape, sorted(targets)
+    ((4, 64, 64, 3), ['boxes', 'labels'])
+    """
+    settings = {"batch_size": batch_size, "seed": seed}
+    if preparation.image_size is None:
+        framing = {name: getattr(preparation, name) for name in ("min_side", "max_side", "multiple", "mean", "std")}
+        return DetectionBatches(split, operations, drop_last=drop_last, threads=threads, **framing, **settings)
+    arrays = in_memory(split, preparation.image_size)
+    operations = [*operations, augment.Normalize(preparation.mean, preparation.std)]
+    return InMemoryData(
+        arrays["images"], arrays["labels"], operations, boxes=arrays["boxes"], drop_remainder=drop_last, **settings
+    )
+
+
+def show_targets(images, targets, preparation, count=8):
+    """Some images of a batch as the network is shown them, with the edges of their boxes.
+
+    Args:
+        images: float `(batch, height, width, 3)`, normalised.
+        targets: dict of "boxes" `(batch, count, 4)` and "labels" `(batch, count)`.
+        preparation: what they were normalised by, with `mean` and `std`.
+        count: int. Images, at most. Defaults to 8.
+
+    Returns:
+        `(pixels, titles)`, the pixels from 0 to 1.
+
+    Example:
+
+    >>> from recipes.data.detection_preparation import DetectionPreparation
+    >>> preparation = DetectionPreparation(class_names=["cell"], category_ids=[1])
+    >>> targets = {"boxes": np.array([[[1, 1, 7, 7]]]), "labels": np.array([[0]])}
+    >>> show_targets(np.zeros((1, 8, 8, 3)), targets, preparation)[1]
+    ['1 objects']
+    """
+    images = np.asarray(images[:count]) * np.float32(preparation.std) + np.float32(preparation.mean)
+    images, titles = np.clip(images / 255, 0, 1), []
+    for image, boxes, labels in zip(images, *(np.asarray(targets[name]) for name in ("boxes", "labels"))):
+        boxes = boxes[(labels >= 0) & (boxes[:, 2] > boxes[:, 0])]
+        for left, top, right, bottom in boxes.astype(int):
+            part = image[top : bottom + 1, left : right + 1]
+            edge = np.ones(part.shape[:2], bool)
+            edge[2:-2, 2:-2] = False
+            part[edge] = (1.0, 0.9, 0.1)
+        titles.append(f"{len(boxes)} objects")
+    return images, titles
 
 
 def _there(targets):

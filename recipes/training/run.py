@@ -24,6 +24,7 @@ from recipes.training import session
 from recipes.training.clock import Clock
 from recipes.training.progress import Progress
 
+_PATHS = ("_dir", "_file", "_annotations", "weights")  # the ends of arguments that are paths
 _WRITERS = {  # of each kind of evaluation, and the images that its pictures show
     Evaluation: (write_evaluation, lambda dataset: dataset.validation_images),
     DetectionEvaluation: (write_detections, lambda dataset: file_images(dataset.validation.paths)),
@@ -258,7 +259,7 @@ def _epoch_callbacks(data):
 
 def _without_folders(name, value):
     """Records travel: of a path they keep the last part alone."""
-    return pathlib.Path(value).name if value and (name.endswith("_dir") or name == "weights") else value
+    return pathlib.Path(value).name if value and name.endswith(_PATHS) else value
 
 
 def _versions():
