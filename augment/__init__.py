@@ -29,6 +29,7 @@ from augment.generator import get_random_eraser
 from augment.geometry import AlternatingFlip
 from augment.geometry import HorizontalFlip
 from augment.geometry import Rotation
+from augment.geometry import ScaleJitter
 from augment.geometry import Translation
 from augment.geometry import VerticalFlip
 from augment.layers import Augmentation
@@ -67,6 +68,7 @@ __all__ = [
     "Resize",
     "Rotation",
     "Saturation",
+    "ScaleJitter",
     "Translation",
     "VerticalFlip",
     "get_random_eraser",

@@ -11,6 +11,7 @@ from augment.operation import check_probability
 from augment.operation import check_range
 from augment.operation import register
 from augment.sampling import check_mode
+from augment.sampling import place
 from augment.sampling import shift
 from augment.sampling import turn
 from augment.selection import change_where
@@ -208,6 +209,64 @@ class Rotation(Operation):
 
     def apply_boxes(self, boxes, choice, image_shape):
         return box_sides.rotate(boxes, *_direction(choice["degrees"]), image_shape)
+
+
+@register
+@dataclasses.dataclass(frozen=True)
+class ScaleJitter(Operation):
+    """Show objects larger or smaller, by a factor of its own for each image, whose size stays as it is.
+
+    Of a larger image a random part is shown; a smaller one lies at a random place. Bilinear,
+    anti-aliased.
+
+    Args:
+        scale: (low, high), of the uniform factor. Defaults to (0.8, 1.2).
+        fill: float, in the units of the pixels: beside a smaller image. Defaults to 0.
+        probability: float in [0, 1]. Defaults to 1.
+
+    Raises:
+        ValueError: for a range that is none or not positive, or a probability that is none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> choice = {name: np.array([[value]]) for name, value in zip(("top", "left", "height", "width"), (0, -1, 1, 4))}
+    >>> ScaleJitter((0.5, 2.0)).apply(np.array([[[[0], [8]]]], "uint8"), choice).ravel()
+    array([2, 6], dtype=uint8)
+
+    Reference:
+        Large scale jittering in https://arxiv.org/abs/2012.07177
+    """
+
+    scale: tuple = (0.8, 1.2)
+    fill: float = 0
+    probability: float = 1
+
+    def __post_init__(self):
+        check_range("scale", self.scale, 1e-2)
+        check_probability("probability", self.probability)
+
+    def draw(self, stream, image_shape):
+        factor = 1 + (stream.uniform(*self.scale) - 1) * stream.switch(self.probability)
+        xp, choice = arrays.namespace(factor), {}
+        for first, length, side in zip(("top", "left"), ("height", "width"), image_shape):
+            scaled = xp.cast(xp.round(xp.cast(side, "float32") * factor), "int32")
+            choice[length] = scaled = xp.maximum(scaled, 1)
+            spare = side - scaled
+            choice[first] = stream.integers(xp.abs(spare) + 1) * xp.sign(spare)
+        return choice
+
+    def apply(self, images, choice):
+        return place(images, choice["top"], choice["left"], choice["height"], choice["width"], self.fill)
+
+    def apply_boxes(self, boxes, choice, image_shape):
+        height, width, _ = image_shape
+        new_height, new_width = choice["height"], choice["width"]
+        xp = arrays.namespace(new_height)
+        down = xp.cast(new_height, "float32") / xp.cast(height, "float32")
+        right = xp.cast(new_width, "float32") / xp.cast(width, "float32")
+        boxes = box_sides.scale(boxes, down, right, (0, 0, new_width, new_height))
+        return box_sides.shift(boxes, choice["top"], choice["left"], (0, 0, width, height))
 
 
 def _flip(images, chosen, axis):

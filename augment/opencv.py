@@ -93,8 +93,6 @@ def resize(images, top, left, height, width, size, antialias):
     """
     import cv2
 
-    from augment.sampling import resize_weights
-
     source, _ = _contiguous(images)
     result = np.empty((len(images), *size, images.shape[-1]), source.dtype)
     parts = np.broadcast_to(np.concatenate([top, left, height, width], axis=1), (len(images), 4))
@@ -103,13 +101,41 @@ def resize(images, top, left, height, width, size, antialias):
         if not antialias or (rows <= size[0] and columns <= size[1]):
             changed[:] = cv2.resize(part, size[::-1], interpolation=cv2.INTER_LINEAR).reshape(changed.shape)
             continue
-        zero, lengths = np.zeros((1, 1), "int32"), (np.full((1, 1), rows), np.full((1, 1), columns))
-        of_rows, of_columns = (
-            resize_weights(zero, length, old, new)[0] for length, old, new in zip(lengths, (rows, columns), size)
-        )
-        middle = of_rows @ part.reshape(rows, -1).astype("float32")
-        scaled = np.matmul(of_columns, middle.reshape(size[0], columns, -1))
-        changed[:] = arrays.cast_like(scaled, changed)
+        channels = [_shrink(part[..., channel], size) for channel in range(part.shape[-1])]
+        changed[:] = arrays.cast_like(np.stack(channels, axis=-1), changed)
+    return arrays.cast_like(result, images)
+
+
+def place(images, top, left, height, width, fill):
+    """Scale each image to a size of its own, and show a part: see `augment.sampling.place`.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        top: int32 `(batch, 1)`. Where the first row comes to lie.
+        left: int32 `(batch, 1)`.
+        height: int32 `(batch, 1)`. Rows after scaling.
+        width: int32 `(batch, 1)`.
+        fill: float. Value where there is no image.
+
+    Returns:
+        Images of the same shape and dtype.
+
+    Example:
+
+    >>> part = [np.array([[value]]) for value in (0, 1, 1, 1)]
+    >>> place(np.array([[[[2], [4]]]], "uint8"), *part, 9).ravel()
+    array([9, 3], dtype=uint8)
+    """
+    source, result = _contiguous(images)
+    whole = [np.full((1, 1), side, "int32") for side in (0, 0, *images.shape[1:3])]
+    places = np.concatenate([top, left, height, width], axis=1).tolist()
+    for number, (row, column, rows, columns) in enumerate(places):
+        scaled = resize(source[number : number + 1], *whole, (rows, columns), antialias=True)[0]
+        result[number] = arrays.cast_like(np.full(1, fill, "float32"), result)
+        shown = scaled[max(-row, 0) :, max(-column, 0) :]
+        place = result[number, max(row, 0) :, max(column, 0) :]
+        rows, columns = (min(sides) for sides in zip(shown.shape[:2], place.shape[:2]))
+        place[:rows, :columns] = shown[:rows, :columns]
     return arrays.cast_like(result, images)
 
 
@@ -173,6 +199,14 @@ def hue(images, shift):
         colors[..., 0] += np.float32(angle)  # the way back takes angles beyond the full circle
         changed[:] = arrays.cast_like(cv2.cvtColor(colors, cv2.COLOR_HSV2RGB), images)
     return result
+
+
+def _shrink(channel, size):
+    """Pillow's, as OpenCV has no bilinear mean of all that a pixel covers."""
+    from PIL import Image
+
+    image = Image.fromarray(np.ascontiguousarray(channel, "float32"))
+    return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 def _contiguous(images):

@@ -239,6 +239,51 @@ def resize(images, top, left, height, width, size, antialias):
     return resample(images, rows, resize_weights(left, width, old_width, size[1], antialias))
 
 
+@in_numpy(opencv.place)
+def place(images, top, left, height, width, fill):
+    """Scale each image to a size of its own, and show as much of it as the image had pixels.
+
+    Bilinear and anti-aliased, as `resize`.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        top: int32 `(batch, 1)`. Where the first row comes to lie; negative to cut rows off.
+        left: int32 `(batch, 1)`.
+        height: int32 `(batch, 1)`. Rows after scaling, at least 1.
+        width: int32 `(batch, 1)`.
+        fill: float. Value where there is no image.
+
+    Returns:
+        Images of the same shape and dtype.
+
+    Example:
+
+    >>> import numpy as np
+    >>> part = [np.array([[value]]) for value in (0, 1, 1, 1)]
+    >>> place(np.array([[[[2], [4]]]], "uint8"), *part, 9).ravel()
+    array([9, 3], dtype=uint8)
+    """
+    xp = arrays.namespace(images)
+    _, old_height, old_width, _ = arrays.shape(images)
+    rows, covered = _place_weights(top, height, old_height)
+    columns, covered_too = _place_weights(left, width, old_width)
+    scaled = resample(xp.cast(images, "float32"), rows, columns)
+    there = (covered[:, :, None] & covered_too[:, None, :])[..., None]
+    return arrays.cast_like(xp.where(there, scaled, fill), images)
+
+
+def _place_weights(first, length, side):
+    """The matrices, for `resample`, and which new rows the image covers."""
+    xp = arrays.namespace(first)
+    place = xp.arange(side, dtype="int32")[None, :] - first
+    scale = (xp.cast(side, "float32") / xp.cast(length, "float32"))[:, :, None]
+    middle = (xp.cast(place, "float32") + 0.5)[:, :, None] * scale
+    old = (xp.cast(xp.arange(side, dtype="int32"), "float32") + 0.5)[None, None, :]
+    weights = xp.maximum(1 - xp.abs(old - middle) / xp.maximum(scale, 1.0), 0.0)
+    total = xp.sum(weights, axis=2)[:, :, None]
+    return weights / xp.where(total > 0, total, 1.0), (place >= 0) & (place < length)
+
+
 def resize_weights(first, length, side, new_side, antialias=True):
     """The matrices, for `resample`, that scale a part of each image to a new length.
 

@@ -2,6 +2,8 @@
 
 import functools
 import importlib
+import pathlib
+import sys
 
 import airbench_torch
 import torch
@@ -120,3 +122,27 @@ def bit_resnet50(classes):
     return nn.Sequential(
         *layers, activation(channels), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)
     )
+
+
+def retinanet(classes):
+    """RetinaNet on a ResNet18, statistics frozen: the network that the tests hold against ours."""
+    return _written_for_the_tests().RetinaNet(classes).train()
+
+
+def retinanet_loss(boxes, labels, image_shape):
+    """The loss of a RetinaNet's outputs, image by image as published; anchors are made once."""
+    written = _written_for_the_tests()
+    anchors = written.anchors_of(*image_shape).to(boxes.device)
+
+    def loss(outputs):
+        class_losses, box_losses, _ = written.losses(*outputs, boxes, labels, anchors)
+        return class_losses.mean() + box_losses.mean()
+
+    return loss
+
+
+def _written_for_the_tests():
+    tests = str(pathlib.Path(__file__).parents[1] / "tests")
+    if tests not in sys.path:
+        sys.path.append(tests)
+    return importlib.import_module("torch_retinanet")

@@ -2,8 +2,9 @@
 
     KERAS_BACKEND=tensorflow python benchmarks/training_step.py --output training_step.json
 
-Each contender takes the same training step over and over: forward, softmax cross-entropy, backward,
-SGD with Nesterov momentum and coupled L2, on a batch that already lies on the device. The step has no
+Each contender takes the same training step over and over: forward, softmax cross-entropy (of a detector:
+matching, focal loss and smooth L1), backward, SGD with Nesterov momentum and coupled L2, on a batch that
+already lies on the device. The step has no
 input pipeline in it; `operations.py` measures that.
 """
 
@@ -19,11 +20,13 @@ import numpy as np
 
 _LEARNING_RATE, _MOMENTUM, _L2 = 0.01, 0.9, 5e-4
 _LIBRARIES = ("ours", "keras", "torch")
+_OBJECTS = 16  # in an image for a detector
 _NOTES = [
-    "images are synthetic: uniform noise, random labels; only speed is measured",
+    "images are synthetic: noise, random labels and boxes; only speed is measured",
     "the contenders of a model train the same network; trainable parameters are in the record",
     "keras: the same network with Keras's own layers wherever ours has a drop-in for one of them",
-    "torch: torchvision's networks, DavidNet, SpeedNet and BiT written by hand; channels last",
+    "torch: torchvision's networks; DavidNet, SpeedNet, BiT and RetinaNet written by hand; channels last",
+    "RetinaNet: frozen statistics, which Keras's own layers have not; the loss of each image by itself, as published",
     "Keras: train_on_batch, which reads the loss each step; torch: a plain loop, which never waits for it",
 ]
 
@@ -39,6 +42,9 @@ class Model:
         side: int. Of the images, in pixels.
         classes: int.
         arguments: dict. For the builder of `zoo`.
+        width: int. Of images that are not square; the side is then their height.
+        detects: bool. Whether it is trained on boxes.
+        libraries: tuple of what it is measured in.
     """
 
     builder: str
@@ -47,6 +53,14 @@ class Model:
     side: int = 32
     classes: int = 10
     arguments: dict = dataclasses.field(default_factory=dict)
+    width: int | None = None
+    detects: bool = False
+    libraries: tuple = _LIBRARIES
+
+    @property
+    def image_shape(self):
+        """Height, width and channels."""
+        return self.side, self.width or self.side, 3
 
 
 MODELS = {
@@ -56,6 +70,9 @@ MODELS = {
     "ResNet50": Model("ResNet50", "resnet50", 16, 224, 1000),
     "AlexNet": Model("AlexNet", "alexnet", 64, 224, 1000),
     "BiT-R50x1": Model("BiTResNet50", "bit_resnet50", 16, 128, 1000),
+    "RetinaNet": Model(
+        "RetinaNet", "retinanet", 8, 256, 3, {"backbone": "resnet18"}, 320, detects=True, libraries=("ours", "torch")
+    ),
 }
 
 
@@ -81,9 +98,9 @@ def train_torch(model, options):
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    images, labels = _batch(model, options)
+    images, targets = _batch(model, options)
     images = torch.from_numpy(images).movedim(-1, 1).to(device).contiguous(memory_format=torch.channels_last)
-    labels = torch.from_numpy(labels).to(device)
+    loss_of = _torch_loss(model, targets, device)
     network = getattr(torch_networks, model.torch_builder)(model.classes).to(device, memory_format=torch.channels_last)
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     optimizer = torch.optim.SGD(weights, _LEARNING_RATE, _MOMENTUM, weight_decay=_L2, nesterov=True, foreach=True)
@@ -92,7 +109,7 @@ def train_torch(model, options):
         def step():
             optimizer.zero_grad(set_to_none=True)
             with torch.autocast(device, torch.bfloat16, enabled=options.precision == "bfloat16"):
-                loss = torch.nn.functional.cross_entropy(forward(images), labels)
+                loss = loss_of(forward(images))
             loss.backward()
             optimizer.step()
 
@@ -114,28 +131,44 @@ def train_torch(model, options):
     }
 
 
+def _torch_loss(model, targets, device):
+    """The loss of what the network gives."""
+    import torch
+    import torch_networks
+
+    if model.detects:
+        targets = {name: torch.from_numpy(each).to(device) for name, each in targets.items()}
+        return torch_networks.retinanet_loss(**targets, image_shape=model.image_shape[:2])
+    targets = torch.from_numpy(targets).to(device)
+    return lambda outputs: torch.nn.functional.cross_entropy(outputs, targets)
+
+
 def _train_keras(model, options):
     import keras
 
     import zoo
+    from recipes.losses import DetectionLoss
     from recipes.optimizers import SGD
     from recipes.training import session
+    from recipes.training.detection import DetectionModel
 
     policy = "mixed_bfloat16" if options.precision == "bfloat16" else "float32"
     with session.session(0, policy):
-        network = getattr(zoo, model.builder)(
-            classes=model.classes,
-            input_shape=(model.side, model.side, 3),
-            classifier_activation=None,
-            **model.arguments,
+        build = functools.partial(
+            getattr(zoo, model.builder), classes=model.classes, input_shape=model.image_shape, **model.arguments
         )
         jit_compile = session.choose_jit_compile(None)
-        network.compile(
-            optimizer=SGD(_LEARNING_RATE, momentum=_MOMENTUM, nesterov=True, l2=_L2),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            jit_compile=jit_compile,
-        )
-        images, labels = (keras.ops.convert_to_tensor(array) for array in _batch(model, options))
+        compilation = {
+            "optimizer": SGD(_LEARNING_RATE, momentum=_MOMENTUM, nesterov=True, l2=_L2),
+            "jit_compile": jit_compile,
+        }
+        if model.detects:
+            network = DetectionModel(build(), DetectionLoss())
+            network.compile(**compilation)
+        else:
+            network = build(classifier_activation=None)
+            network.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), **compilation)
+        images, labels = keras.tree.map_structure(keras.ops.convert_to_tensor, _batch(model, options))
         speed = measure.images_per_second(
             lambda: network.train_on_batch(images, labels), len(images), options.steps, options.warm_up
         )
@@ -167,20 +200,26 @@ def _plain_layers(module):
 def _batch(model, options):
     rng = np.random.default_rng(0)
     size = options.batch_size or model.batch_size
-    images = rng.standard_normal((size, model.side, model.side, 3), "float32")
-    return images, rng.integers(model.classes, size=size)
+    images = rng.standard_normal((size, *model.image_shape), "float32")
+    if not model.detects:
+        return images, rng.integers(model.classes, size=size)
+    height, width, _ = model.image_shape
+    corners = rng.uniform(0, (width - 64, height - 64), (size, _OBJECTS, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(24, 64, corners.shape)], axis=-1)
+    return images, {"boxes": boxes.astype("float32"), "labels": rng.integers(model.classes, size=(size, _OBJECTS))}
 
 
 _TRAIN = {"ours": train_ours, "keras": train_keras, "torch": train_torch}
 _CONTENDERS = {
     f"{name}, {library}": functools.partial(_TRAIN[library], model)
     for name, model in MODELS.items()
-    for library in _LIBRARIES
+    for library in model.libraries
 }
 _RATIOS = [
     (f"{name}, {first}", f"{name}, {second}")
-    for name in MODELS
+    for name, model in MODELS.items()
     for first, second in (("ours", "torch"), ("ours", "keras"), ("keras", "torch"))
+    if {first, second} <= set(model.libraries)
 ]
 
 

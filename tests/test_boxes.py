@@ -92,7 +92,12 @@ def test_crop_pad_moves_boxes_within_the_part_that_is_kept():
 
 @pytest.mark.parametrize(
     "operation",
-    [augment.Rotation(180), augment.RandomResizedCrop((30, 44), (0.4, 1.0)), augment.Resize((60, 26))],
+    [
+        augment.Rotation(180),
+        augment.RandomResizedCrop((30, 44), (0.4, 1.0)),
+        augment.Resize((60, 26)),
+        augment.ScaleJitter((0.6, 1.7)),
+    ],
     ids=str,
 )
 def test_boxes_enclose_interpolated_pixels_closely(operation):
@@ -120,7 +125,9 @@ def test_operations_that_move_no_pixels_leave_boxes_alone(operation):
         assert np.array_equal(result, boxes)
 
 
-@pytest.mark.parametrize("operation", [*WHOLE_PIXELS, augment.Rotation(180), augment.RandomResizedCrop(30)], ids=str)
+@pytest.mark.parametrize(
+    "operation", [*WHOLE_PIXELS, augment.Rotation(180), augment.RandomResizedCrop(30), augment.ScaleJitter()], ids=str
+)
 def test_tensors_give_the_boxes_of_arrays(operation):
     boxes, shape = some_boxes(), (HEIGHT, WIDTH, 1)
     choice = choose(operation, shape, samples=60)

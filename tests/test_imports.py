@@ -20,7 +20,7 @@ LAYERS = [
     ("recipes.__main__",),
     ("recipes.<recipe>",),
     ("recipes.training", "recipes.data", "recipes.reporting", "recipes.trials"),
-    ("recipes.callbacks", "recipes.catalogue", "recipes.finder", "recipes.hyperrule"),
+    ("recipes.callbacks", "recipes.catalogue", "recipes.finder", "recipes.hyperrule", "recipes.losses"),
     ("recipes.optimizers",),
     ("recipes.schedules",),
 ]

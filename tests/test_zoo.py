@@ -111,7 +111,8 @@ def test_features_are_pooled_as_asked(builder):
 
 def test_every_listed_model_is_tested_and_has_its_name():
     listed = {getattr(zoo, name) for name in zoo.list_models()}
-    assert listed == {builder for builder, *_ in BUILDERS} == {builder for builder, *_ in SMALL}
+    # RetinaNet is no classifier: test_retinanet.py has its tests.
+    assert listed - {zoo.RetinaNet} == {builder for builder, *_ in BUILDERS} == {builder for builder, *_ in SMALL}
     assert zoo.list_models("DAVID") == ["DavidNet"]
     assert zoo.list_models("resnet1") == ["BiTResNet101", "BiTResNet152", "ResNet18", "ResNet101", "ResNet152"]
     assert zoo.list_models("nothing") == []

@@ -1,6 +1,7 @@
 """Networks as published: each builder returns a `keras.Model`."""
 
 from zoo import bit_weights
+from zoo import boxes
 from zoo import weights
 from zoo.activation import Activation
 from zoo.alexnet import AlexNet
@@ -20,6 +21,7 @@ from zoo.resnet import ResNet34
 from zoo.resnet import ResNet50
 from zoo.resnet import ResNet101
 from zoo.resnet import ResNet152
+from zoo.retinanet import RetinaNet
 from zoo.speednet import SpeedNet
 from zoo.whitening import whiten
 from zoo.whitening import whitening_kernel
@@ -38,6 +40,7 @@ _BUILDERS = {
     "ResNet50": ResNet50,
     "ResNet101": ResNet101,
     "ResNet152": ResNet152,
+    "RetinaNet": RetinaNet,
     "SpeedNet": SpeedNet,
 }
 
@@ -69,6 +72,7 @@ __all__ = [
     "StandardizedConv2D",
     *_BUILDERS,
     "bit_weights",
+    "boxes",
     "list_models",
     "weights",
     "whiten",

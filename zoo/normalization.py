@@ -13,6 +13,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
     of DavidNet in bfloat16 was 1.26 times as fast (see benchmarks/).
 
     Args:
+        *args: of `keras.layers.BatchNormalization`.
+        frozen_statistics: bool. Whether to normalise by the running statistics in training too, and leave
+            them as they are. Other than with `trainable=False`, gamma and beta are trained. Defaults to
+            False.
         **kwargs: of `keras.layers.BatchNormalization`.
 
     Example:
@@ -25,7 +29,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
         https://arxiv.org/abs/1502.03167
     """
 
+    def __init__(self, *args, frozen_statistics=False, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.frozen_statistics = frozen_statistics
+
     def call(self, inputs, training=None, mask=None):
+        training = training and not self.frozen_statistics
         fused = _fused_kernel(self, inputs) if mask is None else None
         if fused is None:
             return super().call(inputs, training=training, mask=mask)
@@ -37,6 +46,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
         for statistic, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             statistic.assign(statistic * self.momentum + keras.ops.cast(value, statistic.dtype) * (1 - self.momentum))
         return outputs
+
+    def get_config(self):
+        return {**super().get_config(), "frozen_statistics": self.frozen_statistics}
 
     def _channel_axis(self, inputs):
         return self.axis % len(inputs.shape)

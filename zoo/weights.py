@@ -1,4 +1,4 @@
-"""Published weights: torchvision's and timm's checkpoints in our AlexNet and ResNets, and back."""
+"""Published weights: checkpoints of torchvision, timm and pytorch-retinanet in our networks, and back."""
 
 import hashlib
 import os
@@ -22,6 +22,8 @@ PUBLISHED = {
 HEADS = ("load", "keep", "keep_all")
 _ADDRESS = "https://download.pytorch.org/models/"
 _ALEXNET_CONVOLUTIONS = {"conv1": 0, "conv2": 3, "conv3": 6, "conv4": 8, "conv5": 10}
+_CLASSIFIERS = ("predictions", "class_head_output")
+_DETECTOR_HEADS = {"box": "regressionModel", "class": "classificationModel"}
 _TORCH_VARIABLES = {
     "kernel": "weight",
     "bias": "bias",
@@ -33,13 +35,13 @@ _TORCH_VARIABLES = {
 
 
 def load_checkpoint(model, path, head="load"):
-    """Load a checkpoint of torchvision or timm into an AlexNet or a ResNet.
+    """Load a checkpoint of torchvision or timm into an AlexNet or a ResNet; of pytorch-retinanet into a RetinaNet.
 
     Either everything fits and is loaded, or nothing is. What a model without top lacks is not
     looked for in the file.
 
     Args:
-        model: a `keras.Model` by `zoo.AlexNet` or `zoo.ResNet18` to `zoo.ResNet152`.
+        model: a `keras.Model` by `zoo.AlexNet`, `zoo.ResNet18` to `zoo.ResNet152`, or `zoo.RetinaNet` on one.
         path: path of a `.safetensors` or `.pth` file: see `zoo.checkpoints.read_checkpoint`.
         head: one of "load"; "keep": the last layer stays as it is, for other classes; "keep_all":
             all dense layers stay, for an AlexNet with other `hidden_units`. Defaults to "load".
@@ -67,13 +69,13 @@ def load_checkpoint(model, path, head="load"):
 
 
 def to_torch_state(model):
-    """The weights of an AlexNet or a ResNet as torchvision's `load_state_dict` takes them.
+    """The weights of a network as torch's `load_state_dict` takes them, of torchvision or pytorch-retinanet.
 
     Args:
-        model: a `keras.Model` by `zoo.AlexNet` or `zoo.ResNet18` to `zoo.ResNet152`.
+        model: a `keras.Model` by `zoo.AlexNet`, `zoo.ResNet18` to `zoo.ResNet152`, or `zoo.RetinaNet` on one.
 
     Returns:
-        A dict of torchvision's names and NumPy arrays.
+        A dict of their names and NumPy arrays.
 
     Raises:
         ValueError: if the model is another one.
@@ -179,7 +181,9 @@ def _grid(variable, module):
 def _is_alexnet(model):
     names = {layer.name for layer in model.layers}
     if not names & {"conv5", "conv1_conv"}:
-        raise ValueError(f"`model` must be an AlexNet or a ResNet by this package. Received: {model.name!r}")
+        raise ValueError(
+            f"`model` must be an AlexNet or a ResNet of ours, or a RetinaNet on one. Received: {model.name!r}"
+        )
     return "conv5" in names
 
 
@@ -198,15 +202,25 @@ def _torch_module(model, name):
         stage, block, number, kind = match.groups()
         member = f"{kind}{number}" if number != "0" else f"downsample.{0 if kind == 'conv' else 1}"
         return f"layer{int(stage) - 1}.{int(block) - 1}.{member}"
-    return "fc" if name == "predictions" else None
+    return "fc" if name == "predictions" else _detector_module(name)
+
+
+def _detector_module(name):
+    """The name of a RetinaNet's layer in pytorch-retinanet, or None."""
+    if match := re.fullmatch(r"fpn_p([345])(_lateral)?", name):
+        return f"fpn.P{match[1]}_{1 if match[2] else 2}"
+    if match := re.fullmatch(r"(box|class)_head_(\d+|output)", name):
+        member = match[2] if match[2] == "output" else f"conv{match[2]}"
+        return f"{_DETECTOR_HEADS[match[1]]}.{member}"
+    return {"fpn_p6": "fpn.P6", "fpn_p7": "fpn.P7_2"}.get(name)
 
 
 def _skipped(model, head):
     """How the names begin, in torch, of what is not to be loaded."""
-    has_top = any(layer.name == "predictions" for layer in model.layers)
-    if head == "keep_all" or not has_top:
+    classifier = next((layer.name for layer in model.layers if layer.name in _CLASSIFIERS), None)
+    if classifier is None or (head == "keep_all" and _is_alexnet(model)):
         return "classifier." if _is_alexnet(model) else "fc."
-    return f"{_torch_module(model, 'predictions')}." if head == "keep" else ()
+    return () if head == "load" else f"{_torch_module(model, classifier)}."
 
 
 def _check_fit(model, path, slots, state):

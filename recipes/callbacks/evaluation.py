@@ -1,4 +1,4 @@
-"""Evaluation between the steps of an epoch."""
+"""Evaluation between the steps of an epoch, and of what Keras does not measure at its end."""
 
 import keras
 
@@ -106,3 +106,56 @@ class EvaluateEvery(keras.callbacks.Callback):
             self.history.setdefault(name, []).append(value)
         for callback in self.callbacks:
             callback.on_evaluation(self.step, logs)
+
+
+class MeasureEpochs(keras.callbacks.Callback):
+    """Measure something of the model at the ends of epochs, which then stands in the history.
+
+    It measures after the first epoch, every so many, and the last; in between, the logs have the
+    figures of before. Put it before callbacks that read these. For what Keras's metrics cannot measure
+    batch by batch, such as average precision.
+
+    Args:
+        measure: function without arguments that returns a dict of name to float.
+        every: int. Epochs from one measurement to the next. Defaults to 1.
+        prefix: str. Of the names in the history. Defaults to "val_".
+
+    Raises:
+        ValueError: for `every` below 1.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> measured = MeasureEpochs(lambda: {"weights": len(model.weights)}, every=2)
+    >>> data = np.ones((8, 1)), np.zeros((8, 1))
+    >>> model.fit(*data, epochs=3, verbose=0, callbacks=[measured]).history["val_weights"]
+    [2.0, 2.0, 2.0]
+    >>> measured.epochs
+    [1, 2, 3]
+    """
+
+    measures = True
+
+    def __init__(self, measure, every=1, prefix="val_"):
+        super().__init__()
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise ValueError(f"`every` must be a whole number of epochs, at least 1. Received: every={every!r}")
+        self.measure = measure
+        self.every = every
+        self.prefix = prefix
+
+    def on_train_begin(self, logs=None):
+        self.epochs = []
+        self._figures = {}
+
+    def on_epoch_end(self, epoch, logs=None):
+        model = self.model  # on JAX, whoever asks for the model finds its variables up to date
+        last = epoch + 1 == self.params["epochs"] or model.stop_training
+        if not self.epochs or (epoch + 1) % self.every == 0 or last:
+            self._figures = {f"{self.prefix}{name}": float(value) for name, value in self.measure().items()}
+            self.epochs.append(epoch + 1)
+            if keras.backend.backend() == "torch":
+                model.train()
+        logs.update(self._figures)

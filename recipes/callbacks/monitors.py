@@ -10,7 +10,8 @@ from recipes.optimizers import scale_learning_rate
 from recipes.schedules.schedule import check_choice
 from recipes.schedules.schedule import check_positive
 
-_LOW, _HIGH = ("loss", "error"), ("accuracy", "acc", "aca", "mca", "auc", "recall", "precision", "f1")
+_LOW = ("loss", "error")
+_HIGH = ("accuracy", "acc", "aca", "mca", "auc", "recall", "precision", "f1", "ap", "ap50", "ap75")
 
 
 class Monitor(keras.callbacks.Callback):

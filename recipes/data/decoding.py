@@ -11,6 +11,7 @@ FITS = ("stretch", "crop", "pad", "center_crop")
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF")
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 _MARGIN = 2  # JPEGs are decoded smaller where they are still so many times larger than the result
+_ORIENTATION, _SIDEWAYS = 274, (5, 6, 7, 8)  # in Exif
 _SHOWN = 20
 _TASKS = 4096  # at most, as each waits in memory
 
@@ -72,6 +73,33 @@ def read_images(paths, image_size, fit="stretch"):
     """
     images = np.empty((len(paths), *check_size(image_size), 3), "uint8")
     refuse(decode_into(images, paths, fit))
+    return images
+
+
+def read_sized(paths, sizes):
+    """Read image files, each at a size of its own, several at a time.
+
+    Args:
+        paths: list of paths.
+        sizes: list of (height, width).
+
+    Returns:
+        list of uint8 `(height, width, 3)`.
+
+    Raises:
+        ValueError: that names every file that cannot be read.
+
+    Example:
+
+    >>> read_sized([], [])
+    []
+    """
+    images = [None] * len(paths)
+
+    def read(position):
+        images[position] = read_image(paths[position], tuple(map(int, sizes[position])))
+
+    refuse(_try_each(read, len(paths)))
     return images
 
 
@@ -145,6 +173,36 @@ def median_size(paths):
         with contextlib.suppress(Exception), Image.open(path, formats=FORMATS) as image:
             sizes.append((image.height, image.width))
     return tuple(int(side) for side in np.median(sizes, axis=0)) if sizes else (0, 0)
+
+
+def read_sizes(paths):
+    """The sizes of images as they are read, turned as the camera says: their headers alone are looked at.
+
+    Args:
+        paths: list of paths.
+
+    Returns:
+        `(sizes, problems)`: int32 `(files, 2)`, height and width, 0 where there is none; and a dict from the
+        position of each file that cannot be read to what is wrong with it.
+
+    Example:
+
+    >>> read_sizes(["nowhere.png"])
+    (array([[0, 0]], dtype=int32), {0: 'nowhere.png: no such file'})
+    """
+    from PIL import Image
+
+    sizes = np.zeros((len(paths), 2), "int32")
+
+    def read(position):
+        try:
+            with Image.open(paths[position], formats=FORMATS) as image:
+                turned = image.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
+                sizes[position] = image.size if turned else image.size[::-1]
+        except Exception as error:  # damaged files raise nearly anything
+            raise ValueError(f"{paths[position]}: {_reason(error)}") from error
+
+    return sizes, _try_each(read, len(paths))
 
 
 def refuse(problems):

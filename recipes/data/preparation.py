@@ -13,8 +13,72 @@ from recipes.data import decoding
 FILE = "preparation.json"
 
 
+class Stored:
+    """What is kept beside a model: statistics, and whatever else the fields of a dataclass say.
+
+    Example:
+
+    >>> Preparation(96, "crop", 127.5, 51.0, ["RBC"]).to_dict()["image_size"]
+    [96, 96]
+    """
+
+    KIND = None
+
+    def normalize(self, images):
+        """Subtract the mean and divide by the standard deviation.
+
+        Args:
+            images: array `(..., 3)`, from 0 to 255.
+
+        Returns:
+            float32 array of the same shape.
+        """
+        return normalize(images, self.mean, self.std)
+
+    def to_dict(self):
+        """What JSON can hold.
+
+        Returns:
+            dict.
+        """
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+        return values if self.KIND is None else {"kind": self.KIND, **values}
+
+    @classmethod
+    def from_dict(cls, values):
+        """The opposite of `to_dict`.
+
+        Args:
+            values: dict.
+
+        Returns:
+            An instance.
+
+        Raises:
+            ValueError: if values are missing, unknown or wrong.
+        """
+        names = {field.name for field in dataclasses.fields(cls)} | ({"kind"} if cls.KIND else set())
+        if not isinstance(values, dict) or set(values) != names:
+            received = sorted(values) if isinstance(values, dict) else values
+            raise ValueError(f"A preparation has {', '.join(sorted(names))}. Received: {received}")
+        return cls(**{name: value for name, value in values.items() if name != "kind"})
+
+    def write(self, folder):
+        """Write `preparation.json`.
+
+        Args:
+            folder: path of a folder, that of a run.
+
+        Returns:
+            pathlib.Path of the file.
+        """
+        path = pathlib.Path(folder) / FILE
+        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        return path
+
+
 @dataclasses.dataclass(frozen=True)
-class Preparation:
+class Preparation(Stored):
     """Size, fit, statistics and class names that go with a model.
 
     Args:
@@ -46,9 +110,9 @@ class Preparation:
         decoding.check_fit(self.fit)
         checked = {
             "image_size": decoding.check_size(self.image_size),
-            "mean": _channels("mean", self.mean, least=0),
-            "std": _channels("std", self.std, least=1e-6),
-            "class_names": _names(self.class_names),
+            "mean": check_channels("mean", self.mean, least=0),
+            "std": check_channels("std", self.std, least=1e-6),
+            "class_names": check_names(self.class_names),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -69,69 +133,18 @@ class Preparation:
             return decoding.read_image(paths, self.image_size, self.fit)
         return decoding.read_images(list(paths), self.image_size, self.fit)
 
-    def normalize(self, images):
-        """Subtract the mean and divide by the standard deviation.
-
-        Args:
-            images: array `(..., 3)`, from 0 to 255.
-
-        Returns:
-            float32 array of the same shape.
-        """
-        return (np.asarray(images, "float32") - np.float32(self.mean)) / np.float32(self.std)
-
-    def to_dict(self):
-        """What JSON can hold.
-
-        Returns:
-            dict.
-        """
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
-
-    @classmethod
-    def from_dict(cls, values):
-        """The opposite of `to_dict`.
-
-        Args:
-            values: dict.
-
-        Returns:
-            A `Preparation`.
-
-        Raises:
-            ValueError: if values are missing, unknown or wrong.
-        """
-        names = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(values, dict) or set(values) != names:
-            received = sorted(values) if isinstance(values, dict) else values
-            raise ValueError(f"A preparation has {', '.join(sorted(names))}. Received: {received}")
-        return cls(**values)
-
-    def write(self, folder):
-        """Write `preparation.json`.
-
-        Args:
-            folder: path of a folder, that of a run.
-
-        Returns:
-            pathlib.Path of the file.
-        """
-        path = pathlib.Path(folder) / FILE
-        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
-        return path
-
 
 def read_preparation(folder):
-    """Read what `Preparation.write` wrote.
+    """Read what `Preparation.write` or `DetectionPreparation.write` wrote.
 
     Args:
         folder: path of the folder, that of a run.
 
     Returns:
-        A `Preparation`.
+        A `Preparation`, or a `recipes.data.detection_preparation.DetectionPreparation`.
 
     Raises:
-        ValueError: if there is none, or it is damaged.
+        ValueError: if there is none, it is damaged, or of a kind that is not known.
 
     Example:
 
@@ -139,16 +152,60 @@ def read_preparation(folder):
     Traceback (most recent call last):
     ValueError: nowhere holds no preparation.json. Give the folder of a run on images.
     """
+    from recipes.data.detection_preparation import DetectionPreparation
+
     path = pathlib.Path(folder) / FILE
     if not path.is_file():
         raise ValueError(f"{folder} holds no {FILE}. Give the folder of a run on images.")
     try:
-        return Preparation.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        values = json.loads(path.read_text(encoding="utf-8"))
+        kind = values.get("kind") if isinstance(values, dict) else None
+        kinds = {each.KIND: each for each in (Preparation, DetectionPreparation)}
+        if kind not in kinds:
+            raise ValueError(f"the kind {kind!r} is not one of {', '.join(filter(None, kinds))}")
+        return kinds[kind].from_dict(values)
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
-def _channels(name, value, least):
+def normalize(images, mean, std):
+    """Subtract the mean and divide by the standard deviation.
+
+    Args:
+        images: array `(..., 3)`.
+        mean: float, or three of them.
+        std: float, or three of them.
+
+    Returns:
+        float32 array of the same shape.
+
+    Example:
+
+    >>> normalize(np.full((1, 1, 3), 255, "uint8"), 127.5, 51.0).max()
+    np.float32(2.5)
+    """
+    return (np.asarray(images, "float32") - np.float32(mean)) / np.float32(std)
+
+
+def check_channels(name, value, least):
+    """Refuse what is no number for each channel.
+
+    Args:
+        name: str. The argument.
+        value: its value: float, or three of them.
+        least: float.
+
+    Returns:
+        tuple of three floats.
+
+    Raises:
+        ValueError: if it is none.
+
+    Example:
+
+    >>> check_channels("mean", 127.5, least=0)
+    (127.5, 127.5, 127.5)
+    """
     values = (value,) * 3 if isinstance(value, numbers.Real) else tuple(value)
     fitting = all(isinstance(each, numbers.Real) and least <= each < np.inf for each in values)
     if len(values) != 3 or not fitting:
@@ -156,7 +213,23 @@ def _channels(name, value, least):
     return tuple(float(each) for each in values)
 
 
-def _names(names):
+def check_names(names):
+    """Refuse what is no list of class names.
+
+    Args:
+        names: list of str.
+
+    Returns:
+        list of str.
+
+    Raises:
+        ValueError: if it is none, or empty.
+
+    Example:
+
+    >>> check_names(("RBC", "WBC"))
+    ['RBC', 'WBC']
+    """
     if isinstance(names, str) or not all(isinstance(name, str) for name in names) or not names:
         raise ValueError(f"`class_names` must be a list of str. Received: {names!r}")
     return list(names)

@@ -28,7 +28,7 @@ def scale_learning_rate(optimizer, factor, lowest=0.0):
     >>> [round(float(each.learning_rate), 3) for each in optimizer.wrapped]
     [0.05, 3.2]
     """
-    optimizers = list(_innermost(optimizer))
+    optimizers = list(innermost(optimizer))
     for each in optimizers:
         if callable(each._learning_rate):
             raise ValueError(
@@ -45,12 +45,25 @@ def scale_learning_rate(optimizer, factor, lowest=0.0):
     return changed
 
 
-def _innermost(optimizer):
-    """The optimizers that have a learning rate of their own."""
+def innermost(optimizer):
+    """The optimizers that have a learning rate of their own.
+
+    Args:
+        optimizer: any `keras.optimizers.Optimizer`, with whatever wrappers around it.
+
+    Returns:
+        A generator of optimizers.
+
+    Example:
+
+    >>> from recipes.optimizers import SGD, Grouped
+    >>> len(list(innermost(Grouped([("bias$", SGD(6.4))], default=SGD(0.1)))))
+    2
+    """
     for name in ("inner_optimizer", "wrapped", "optimizers"):  # LossScaleOptimizer, ours, MultiOptimizer
         inner = getattr(optimizer, name, None)
         if inner is not None:
             for each in inner if isinstance(inner, (list, tuple)) else [inner]:
-                yield from _innermost(each)
+                yield from innermost(each)
             return
     yield optimizer

@@ -1,11 +1,15 @@
-"""The commands of the command line for runs that are finished: `zoo eval`, `zoo predict`, `zoo report`."""
+"""The commands of the command line for runs that are finished: `zoo eval`, `predict`, `report`, `export`."""
 
 import pathlib
 
-from recipes.reporting import plots
-from recipes.reporting import tables
+from recipes.data.detection_preparation import DetectionPreparation
+from recipes.data.preparation import FILE
+from recipes.data.preparation import Preparation
+from recipes.data.preparation import read_preparation
+from recipes.reporting import classification_commands
+from recipes.reporting import detection_commands
 
-_PICTURES = 64
+_KINDS = {Preparation: classification_commands, DetectionPreparation: detection_commands}
 
 
 def add_commands(commands, import_keras):
@@ -32,23 +36,38 @@ def add_commands(commands, import_keras):
         return call
 
     command = commands.add_parser("eval", help="metrics of a run's model on its data, with intervals and pictures")
-    command.set_defaults(command=with_keras(_eval))
+    command.set_defaults(command=with_keras(lambda options: _kind(options.run).evaluate(options)))
     _add_run(command)
     command.add_argument("--data-dir", metavar="DIR", help="folder of the data; records do not keep it")
     command.add_argument("--image-dir", metavar="DIR", help="where paths in a csv begin, besides its own folder")
     splits = ("validation", "test", "train")
     command.add_argument("--split", choices=splits, default="validation", help="default: %(default)s")
+    text = "of detectors: a json of COCO's form, of images in DIR, instead of a split"
+    command.add_argument("--annotations", metavar="FILE", help=text)
     _add_submission(command)
 
-    command = commands.add_parser("predict", help="classes of images by a run's model, with probabilities, as a csv")
-    command.set_defaults(command=with_keras(_predict))
+    text = "classes of images by a run's model, with probabilities, as a csv; of detectors boxes, and pictures of them"
+    command = commands.add_parser("predict", help=text)
+    command.set_defaults(command=with_keras(lambda options: _kind(options.run).predict(options)))
     _add_run(command)
     command.add_argument("images", nargs="+", metavar="IMAGES", help="image files, folders of them, csv files of paths")
     command.add_argument("--path-column", metavar="NAME", help="of the csv files (default: one with a usual name)")
     command.add_argument("--skip-bad", action="store_true", help="leave out what cannot be read, and say so")
-    command.add_argument("--output", default="predictions.csv", metavar="FILE", help="default: %(default)s")
-    command.add_argument("--picture", metavar="FILE", help=f"a grid of the first {_PICTURES} images and their classes")
+    command.add_argument(
+        "--output", default="predictions.csv", metavar="FILE", help="a csv, or of detectors COCO's json (%(default)s)"
+    )
+    command.add_argument("--picture", metavar="FILE", help="a grid of the first images, with what was predicted")
+    text = "of detectors: a folder for every image with its boxes (default: as the output, without its ending)"
+    command.add_argument("--pictures", metavar="DIR", help=text)
     _add_submission(command)
+
+    command = commands.add_parser("export", help="a detector as a function from images to boxes, for other programs")
+    command.set_defaults(command=with_keras(lambda options: _kind(options.run).export(options)))
+    command.add_argument("run", metavar="RUN", help="folder of a run")
+    command.add_argument("--format", choices=("saved_model", "onnx"), default="saved_model", help="(%(default)s)")
+    command.add_argument("--output", metavar="PATH", help="default: in the folder of the run")
+    text = "so many pixels alone; without it any, but of a run whose images all had one size"
+    command.add_argument("--image-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help=text)
 
     command = commands.add_parser("report", help="runs as one page that needs nothing else, with all that is known")
     command.set_defaults(command=_report)
@@ -59,8 +78,9 @@ def add_commands(commands, import_keras):
 
 def _add_run(command):
     command.add_argument("run", metavar="RUN", help="folder of a run")
-    command.add_argument("--batch-size", type=int, default=64, metavar="INT", help="default: %(default)s")
+    command.add_argument("--batch-size", type=int, metavar="INT", help="default: 64; of detectors 8")
     command.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto", help="default: %(default)s")
+    command.add_argument("--threshold", type=float, metavar="FLOAT", help="of detectors: least score drawn (0.3)")
 
 
 def _add_submission(command):
@@ -71,78 +91,17 @@ def _add_submission(command):
     command.add_argument("--id-as", choices=("path", "file", "stem"), default="path", help="default: %(default)s")
 
 
-def _eval(options):
-    from recipes.reporting.evaluation import read_evaluation
-    from recipes.reporting.evaluation import write_folder
-    from recipes.training.prediction import evaluate_run
-
-    _check_outputs(options.submission)
-    run = pathlib.Path(options.run)
-    evaluation, images = evaluate_run(
-        run, options.data_dir, options.split, options.batch_size, options.device, options.image_dir
-    )
-    _write_submission(options, evaluation, evaluation.paths)
-    folder = run / f"evaluation-{options.split}"
-    write_folder(folder, evaluation, images, f"{run.name}, {options.split}")
-    print(f"{len(evaluation):,} images of {options.split}" + (", without labels" if evaluation.labels is None else ""))
-    if options.split == "validation" and not _same_files(evaluation, read_evaluation(run)):
-        print("These are not the images that the run was validated on: it may have been trained on some of them.")
-    if evaluation.labels is not None:
-        tables.show_evaluation(evaluation)
-    print(folder)
-
-
-def _same_files(first, second):
-    """Whether two evaluations have the same images, by folder and name; also where that is not known."""
-    if second is None or first.paths is None:
-        return True
-    first, second = ({pathlib.PurePath(path).parts[-2:] for path in each.paths} for each in (first, second))
-    return first == second
-
-
-def _predict(options):
-    from recipes.data.preparation import read_preparation
-    from recipes.reporting.evaluation import plot_predictions
-    from recipes.reporting.evaluation import write_table
-    from recipes.training.prediction import find_images
-    from recipes.training.prediction import predict_files
-
-    _check_outputs(options.output, options.picture, options.submission)
-    named = find_images(options.images, options.path_column)
-    evaluation, problems = predict_files(options.run, list(named), options.batch_size, options.device, options.skip_bad)
-    _write_submission(options, evaluation, [named[path] for path in evaluation.paths])
-    if options.picture:
-        images = read_preparation(options.run).read(evaluation.paths[:_PICTURES])
-        plots.save(plot_predictions(evaluation, images, range(len(images))), options.picture)
-        print(options.picture)
-    write_table(evaluation.predictions(), options.output)
-    for problem in problems.values():
-        print(f"left out: {problem}")
-    print(f"{options.output}: {len(evaluation):,} images")
+def _kind(run):
+    """The module of the commands for what a run was trained to do, which its preparation says."""
+    folder = pathlib.Path(run)
+    return _KINDS[type(read_preparation(folder)) if (folder / FILE).is_file() else Preparation]
 
 
 def _report(options):
+    from recipes.reporting.evaluation import check_outputs
     from recipes.reporting.evaluation import write_text
     from recipes.reporting.report import report
 
-    _check_outputs(options.output)
+    check_outputs(options.output)
     write_text(report(options.runs, options.title), options.output)
     print(options.output)
-
-
-def _check_outputs(*paths):
-    """Refuse what cannot be written before the work, not after it."""
-    for path in filter(None, paths):
-        if not pathlib.Path(path).parent.is_dir():
-            raise ValueError(f"Cannot write {path}: there is no folder {pathlib.Path(path).parent}.")
-
-
-def _write_submission(options, evaluation, ids):
-    from recipes.reporting.evaluation import write_submission
-
-    if not options.submission:
-        return
-    parts = {"path": str, "file": lambda path: pathlib.Path(path).name, "stem": lambda path: pathlib.Path(path).stem}
-    ids = None if ids is None else list(map(parts[options.id_as], ids))
-    write_submission(options.submission, evaluation, options.id_column, options.label_column, options.label_as, ids)
-    print(options.submission)

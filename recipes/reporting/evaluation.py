@@ -71,7 +71,7 @@ def write_folder(folder, evaluation, images=None, title=""):
     >>> json.loads((folder / "metrics.json").read_text())["metrics"]["aca"]
     1.0
     """
-    with _whole(pathlib.Path(folder)) as new:
+    with whole_folder(pathlib.Path(folder)) as new:
         write_evaluation(new, evaluation, images, title)
         if evaluation.labels is not None:
             figures = {"images": len(evaluation), "metrics": evaluation.metrics()}
@@ -225,17 +225,24 @@ def write_text(text, path):
         raise ValueError(f"Cannot write {path}: {error.strerror}.") from error
 
 
-def _title(evaluation, position):
-    names, predicted = evaluation.class_names, evaluation.predicted[position]
-    title = f"{plots.shorten(names[predicted], 12)} {evaluation.confidence[position]:.0%}"
-    if evaluation.labels is None or evaluation.labels[position] == predicted:
-        return title
-    return f"{title}\nis {plots.shorten(names[evaluation.labels[position]], 12)}"
-
-
 @contextlib.contextmanager
-def _whole(folder):
-    """A new folder that takes the place of `folder` if nothing goes wrong, and is gone otherwise."""
+def whole_folder(folder):
+    """A context that gives a new folder, which takes the place of another if nothing goes wrong, and is gone otherwise.
+
+    Args:
+        folder: pathlib.Path. What stands there is replaced.
+
+    Raises:
+        ValueError: if it cannot be written.
+
+    Example:
+
+    >>> folder = pathlib.Path(tempfile.mkdtemp(), "tables")
+    >>> with whole_folder(folder) as new:
+    ...     write_text("a", new / "a.txt")
+    >>> (folder / "a.txt").is_file()
+    True
+    """
     try:
         work = pathlib.Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     except OSError as error:
@@ -249,3 +256,31 @@ def _whole(folder):
         new.rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def check_outputs(*paths):
+    """Refuse what cannot be written before the work, not after it.
+
+    Args:
+        *paths: of files, or None.
+
+    Raises:
+        ValueError: if there is no folder for one of them.
+
+    Example:
+
+    >>> check_outputs("nowhere/table.csv")
+    Traceback (most recent call last):
+    ValueError: Cannot write nowhere/table.csv: there is no folder nowhere.
+    """
+    for path in filter(None, paths):
+        if not pathlib.Path(path).parent.is_dir():
+            raise ValueError(f"Cannot write {path}: there is no folder {pathlib.Path(path).parent}.")
+
+
+def _title(evaluation, position):
+    names, predicted = evaluation.class_names, evaluation.predicted[position]
+    title = f"{plots.shorten(names[predicted], 12)} {evaluation.confidence[position]:.0%}"
+    if evaluation.labels is None or evaluation.labels[position] == predicted:
+        return title
+    return f"{title}\nis {plots.shorten(names[evaluation.labels[position]], 12)}"

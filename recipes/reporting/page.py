@@ -161,6 +161,26 @@ def picture(content, alt, caption="", wide=False):
     return f"<figure>{image}{f'<figcaption>{text(caption)}</figcaption>' if caption else ''}</figure>"
 
 
+def file(path, alt, wide=False):
+    """A picture of a file.
+
+    Args:
+        path: pathlib.Path of a PNG.
+        alt: str, as for `picture`.
+        wide: bool, as for `picture`. Defaults to False.
+
+    Returns:
+        str. HTML; "" where there is no such file.
+
+    Example:
+
+    >>> import pathlib
+    >>> file(pathlib.Path("nowhere.png"), "a cell")
+    ''
+    """
+    return picture(path.read_bytes(), alt, wide=wide) if path.is_file() else ""
+
+
 def details(summary, *parts):
     """What is shown when it is asked for.
 

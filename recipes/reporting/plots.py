@@ -5,16 +5,30 @@ import numpy as np
 _TRAIN, _VALIDATION = "tab:blue", "tab:orange"
 _LINES = ("-", "--", ":", "-.")
 _LEGEND = 20  # classes that a legend names
+_PANELS = {  # of a history: the curves of each, with labels and colours
+    "loss": {
+        "loss": ("training", _TRAIN),
+        "val_loss": ("validation", _VALIDATION),
+        "class_loss": ("training, of the classes", "tab:green"),
+        "box_loss": ("training, of the boxes", "tab:red"),
+    },
+    "accuracy": {
+        "accuracy": ("training", _TRAIN),
+        "val_accuracy": ("validation", _VALIDATION),
+        "val_mca": ("validation, mean of the classes", "tab:green"),
+    },
+    "AP": {"val_AP": ("validation, AP", _VALIDATION), "val_AP50": ("validation, AP50", "tab:green")},
+}
 _NUMBERED = 30  # classes whose numbers fit into the cells of a matrix
 
 
 def plot_history(history, title="", panels=None):
-    """Plot loss, accuracy, and where it is known the accuracy of each class, over the epochs.
+    """Plot loss, accuracy, and where it is known the accuracy of each class, or average precision, over the epochs.
 
     Args:
         history: dict of metric to a list with a value for each epoch.
         title: str. Defaults to "".
-        panels: list of "loss", "accuracy", "classes"; None for all that there are. Defaults to None.
+        panels: list of "loss", "accuracy", "AP", "classes"; None for those of `history_panels`. Defaults to None.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -26,22 +40,54 @@ def plot_history(history, title="", panels=None):
     ['loss', 'accuracy', 'validation accuracy of each class']
     """
     classes = class_curves(history)
-    panels = panels or ["loss", "accuracy", *(["classes"] if classes else [])]
-    figure = _figure(4.5 * len(panels) if len(panels) > 1 else 5.5, 3.6)
+    panels = panels or history_panels(history)
+    figure = new_figure(4.5 * len(panels) if len(panels) > 1 else 5.5, 3.6)
     for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels):
         if panel == "classes":
             for number, (name, values) in enumerate(classes.items()):
                 _curve(axes, values, name, f"C{number % 10}", linestyle=_LINES[number // 10 % len(_LINES)])
             _finish(axes, "validation accuracy of each class", legend=len(classes) <= _LEGEND)
             continue
-        for name, label, color in ((panel, "training", _TRAIN), (f"val_{panel}", "validation", _VALIDATION)):
+        for name, (label, color) in _PANELS[panel].items():
             if name in history:
                 _curve(axes, history[name], label, color)
-        if panel == "accuracy" and "val_mca" in history:
-            _curve(axes, history["val_mca"], "validation, mean of the classes", "tab:green")
         _finish(axes, panel)
     figure.suptitle(title, parse_math=False)
     return figure
+
+
+def history_panels(history):
+    """The panels that a history fills.
+
+    Args:
+        history: dict of metric to a list with a value for each epoch.
+
+    Returns:
+        list of "loss", "accuracy" (of a detector "AP") and, if there are any, "classes".
+
+    Example:
+
+    >>> history_panels({"loss": [1], "val_AP": [0.5]})
+    ['loss', 'AP']
+    """
+    return ["loss", "AP" if "val_AP" in history else "accuracy", *(["classes"] if class_curves(history) else [])]
+
+
+def panel_curves(panel):
+    """The metrics that a panel of `plot_history` shows.
+
+    Args:
+        panel: one of "loss", "accuracy", "AP".
+
+    Returns:
+        list of str.
+
+    Example:
+
+    >>> panel_curves("AP")
+    ['val_AP', 'val_AP50']
+    """
+    return list(_PANELS[panel])
 
 
 def class_curves(history):
@@ -82,7 +128,7 @@ def plot_learning_rate(learning_rates, epochs):
     >>> plot_learning_rate([0.1, 0.2, 0.1], epochs=1).axes[0].get_xlabel()
     'epoch'
     """
-    figure = _figure(6, 3.6)
+    figure = new_figure(6, 3.6)
     axes = figure.subplots()
     axes.plot(np.linspace(0, epochs, len(learning_rates), endpoint=False), learning_rates, color=_TRAIN)
     _finish(axes, "learning rate", legend=False)
@@ -107,7 +153,7 @@ def plot_range_test(rates, losses, smoothed, suggestions):
     >>> figure.axes[0].get_xscale(), figure.axes[0].get_xlabel()
     ('log', 'learning rate')
     """
-    figure = _figure(7, 4)
+    figure = new_figure(7, 4)
     axes = figure.subplots()
     axes.plot(rates, losses, color=_TRAIN, alpha=0.3, label="loss")
     axes.plot(rates, smoothed, color=_TRAIN, label="smoothed")
@@ -140,23 +186,24 @@ def plot_runs(histories, metrics=("val_loss", "val_accuracy")):
     >>> len(figure.axes[0].lines)
     2
     """
-    figure = _figure(5 * len(metrics), 4)
+    figure = new_figure(5 * len(metrics), 4)
     for axes, metric in zip(np.atleast_1d(figure.subplots(1, len(metrics))), metrics):
         for number, (name, history) in enumerate(histories.items()):
             if metric in history:
                 _curve(axes, history[metric], name, f"C{number}")
         _finish(axes, metric.replace("val_", "validation "), legend=False)
-    _legend(figure, *figure.axes[0].get_legend_handles_labels(), loc="outside lower center")
+    add_legend(figure, *figure.axes[0].get_legend_handles_labels(), loc="outside lower center")
     return figure
 
 
-def plot_comparison(histories, last=None):
+def plot_comparison(histories, last=None, metric="accuracy"):
     """Plot the accuracies of several runs in one panel: validation as a line, training dashed.
 
     Args:
         histories: dict of name to history, a dict of metric to a list with a value for each epoch.
         last: int. Only so many epochs, the last ones of each run, counted from the first that is shown; None
             for all. Defaults to None.
+        metric: str. Another figure than the accuracy, such as "AP". Defaults to "accuracy".
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -172,17 +219,17 @@ def plot_comparison(histories, last=None):
     """
     if last is not None and last < 1:
         raise ValueError(f"`last` must be at least 1 epoch. Received: last={last}")
-    figure = _figure(7, 4 + 0.25 * len(histories))
+    figure = new_figure(7, 4 + 0.25 * len(histories))
     axes = figure.subplots()
     for number, (name, history) in enumerate(histories.items()):
-        for metric, label, style in (("val_accuracy", name, "-"), ("accuracy", None, "--")):
-            if metric in history:
-                values = history[metric][-last:] if last else history[metric]
+        for which, label, style in ((f"val_{metric}", name, "-"), (metric, None, "--")):
+            if which in history:
+                values = history[which][-last:] if last else history[which]
                 _curve(axes, values, label, f"C{number}", linestyle=style)
-    _finish(axes, "accuracy: validation, training dashed", legend=False)
+    _finish(axes, f"{metric}: validation, training dashed", legend=False)
     if last:
         axes.set_xlabel(f"epoch, of the last {last}")
-    _legend(figure, *axes.get_legend_handles_labels(), loc="outside lower center")
+    add_legend(figure, *axes.get_legend_handles_labels(), loc="outside lower center")
     return figure
 
 
@@ -205,7 +252,7 @@ def plot_confusion_matrix(matrix, class_names, title=""):
     """
     count, percent = len(class_names), matrix.dtype.kind == "f"
     side = 2.5 + 0.55 * min(count, 24)
-    figure = _figure(side + 0.8, side)
+    figure = new_figure(side + 0.8, side)
     axes = figure.subplots()
     values = 100 * matrix if percent else matrix
     top = 100 if percent else max(values.max(), 1)
@@ -245,7 +292,7 @@ def plot_images(images, titles=None, columns=8):
     4
     """
     rows = -(-len(images) // columns)
-    figure = _figure(1.3 * columns, 1.5 * rows)
+    figure = new_figure(1.3 * columns, 1.5 * rows)
     for number, axes in enumerate(np.atleast_1d(figure.subplots(rows, columns)).ravel()):
         axes.axis("off")
         if number < len(images):
@@ -299,10 +346,43 @@ def shorten(name, length=24):
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
-def _figure(width, height):
+def new_figure(width, height):
+    """A figure whose parts make room for each other.
+
+    Args:
+        width: float. Inches.
+        height: float. Inches.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Example:
+
+    >>> new_figure(6, 4).axes
+    []
+    """
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def add_legend(place, handles, labels, **options):
+    """Add a legend that takes names as they are, and no $ for the beginning of a formula.
+
+    Args:
+        place: matplotlib's axes or figure.
+        handles: list of what is named, as `get_legend_handles_labels` returns it.
+        labels: list of str.
+        **options: of matplotlib's `legend`.
+
+    Example:
+
+    >>> axes = new_figure(6, 4).subplots()
+    >>> add_legend(axes, axes.plot([1, 2]), ["a $"])
+    """
+    legend = place.legend(handles, [shorten(label, 60) for label in labels], **options)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def _curve(axes, values, label, color, **style):
@@ -319,11 +399,4 @@ def _finish(axes, label, legend=True):
     axes.grid(alpha=0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if legend and axes.lines:
-        _legend(axes, *axes.get_legend_handles_labels())
-
-
-def _legend(place, handles, labels, **options):
-    """A legend that takes names as they are, and no $ for the beginning of a formula."""
-    legend = place.legend(handles, [shorten(label, 60) for label in labels], **options)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+        add_legend(axes, *axes.get_legend_handles_labels())

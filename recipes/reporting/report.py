@@ -2,16 +2,20 @@
 
 import pathlib
 
-import numpy as np
-
 from recipes.reporting import page
 from recipes.reporting import plots
-from recipes.reporting.evaluation import read_evaluation
-from recipes.reporting.metrics import METHODS
+from recipes.reporting import report_classes
+from recipes.reporting import report_detections
 from recipes.reporting.records import read_record
-from recipes.reporting.tables import percent
 
-_CELLS = 40  # classes up to which a matrix is also given as a table
+_KINDS = (report_classes, report_detections)  # each reads what it finds of its own, and shows it
+_TITLES = {
+    "loss": "Loss",
+    "accuracy": "Accuracy",
+    "AP": "Average precision",
+    "classes": "Validation accuracy of each class",
+}
+_BEST = {"val_accuracy": "validation accuracy {:.2%}", "val_AP": "validation AP {:.3f}"}
 
 
 def report(runs, title=""):
@@ -43,7 +47,7 @@ def report(runs, title=""):
             name,
             _figures(record, own),
             _curves(histories.get(name), folder),
-            *(_evaluation(which, *each) for which, each in own.items()),
+            *(kind.section(which, evaluation, place) for which, (kind, evaluation, place) in own.items()),
             _shown(folder),
             _settings(record),
             name=f"run-{number}",
@@ -82,49 +86,50 @@ def _names(folders):
 
 
 def _evaluations(folder):
-    """The evaluations of a run, with the folder of each: at its end, and by `zoo eval`."""
+    """The evaluations of a run, at its end and by `zoo eval`, with the kind and the folder of each."""
     found = {"Validation, at the end of the training": folder}
     found |= {f"Evaluation on {path.name.partition('-')[2]}": path for path in sorted(folder.glob("evaluation-*"))}
-    return {name: (evaluation, path) for name, path in found.items() if (evaluation := read_evaluation(path))}
+    return {
+        name: (kind, evaluation, path)
+        for name, path in found.items()
+        for kind in _KINDS
+        if (evaluation := kind.read(path)) is not None
+    }
 
 
 def _comparison(names, records, evaluations, histories):
-    def row(number, name, record, own):
-        known = [each for each, _ in own.values() if each.labels is not None]
-        final = record.metrics.get("final", {})
-        accuracy = known[0].aca if known else final.get("val_accuracy", np.nan)
-        mca = known[0].mca if known else final.get("val_mca", np.nan)
-        best = record.metrics.get("best", {}).get("val_accuracy", np.nan)
-        figures = [(each, percent(each)) for each in (accuracy, mca, best)]
-        return [name, record.experiment, *figures, record.epochs, record.parameters, record.seconds.get("total", 0.0)]
-
-    headings = ("run", "experiment", "ACA", "MCA", "best epoch's accuracy", "epochs", "parameters", "seconds")
-    rows = [row(*each) for each in zip(range(len(names)), names, records, evaluations)]
     links = "".join(f'<li><a href="#run-{number}">{page.text(name)}</a></li>' for number, name in enumerate(names, 1))
-    alt = "Training and validation accuracy over the epochs, for " + ", ".join(histories)
-    return page.section(
-        "Comparison",
-        f'<nav aria-label="Runs"><ul>{links}</ul></nav>',
-        page.table("Validation of all runs", headings, rows),
-        page.picture(plots.plot_comparison(histories), alt) if histories else "",
-        name="comparison",
-    )
+    firsts = [next(iter(own.values()), (report_classes, None, None))[:2] for own in evaluations]
+    shown = []
+    for kind in _KINDS:
+        of_kind = [(*each, first[1]) for *each, first in zip(names, records, firsts) if first[0] is kind]
+        if of_kind:
+            shown.append(_table(kind, of_kind))
+            curves = {name: histories[name] for name, *_ in of_kind if name in histories}
+            alt = f"{_TITLES[kind.METRIC]} over the epochs, for " + ", ".join(curves)
+            shown.append(page.picture(plots.plot_comparison(curves, metric=kind.METRIC), alt) if curves else "")
+    return page.section("Comparison", f'<nav aria-label="Runs"><ul>{links}</ul></nav>', *shown, name="comparison")
+
+
+def _table(kind, runs):
+    rows = [
+        [name, record.experiment, *kind.figures(record, first)]
+        + [record.epochs, record.parameters, record.seconds.get("total", 0.0)]
+        for name, record, first in runs
+    ]
+    headings = ("run", "experiment", *kind.HEADINGS, "epochs", "parameters", "seconds")
+    return page.table("Validation of all runs", headings, rows)
 
 
 def _figures(record, own):
     rows = [["experiment", f"{record.recipe}, {record.experiment}"]]
     if record.documented:
         rows.append(["documented", record.documented])
-    for which, (evaluation, _) in own.items():
-        if evaluation.labels is not None:
-            figures, intervals = evaluation.metrics(), evaluation.intervals()
-            for name in ("aca", "mca"):
-                low, high = intervals[name]
-                value = f"{percent(figures[name])} ({percent(low)} to {percent(high)})"
-                rows.append([f"{name.upper()}: {which}", f"{value}, {len(evaluation):,} images"])
-    if "best" in record.metrics:
-        best = record.metrics["best"]
-        rows.append(["best epoch", f"{best['epoch']}, validation accuracy {percent(best['val_accuracy'])}"])
+    for which, (kind, evaluation, _) in own.items():
+        rows += kind.rows(which, evaluation)
+    best = record.metrics.get("best", {})
+    known = [name for name in _BEST if name in best]
+    rows += [["best epoch", f"{best['epoch']}, {_BEST[name].format(best[name])}"] for name in known]
     rows += [["data", ", ".join(f"{name} {value}" for name, value in record.data.items() if name != "sha256")]]
     rows += [["parameters", f"{record.parameters:,}"], ["epochs", f"{record.epochs:,}"], ["device", record.device]]
     rows += [["seconds", ", ".join(f"{name} {value:,.1f}" for name, value in record.seconds.items())]]
@@ -134,14 +139,9 @@ def _figures(record, own):
 def _curves(history, folder):
     if not history:
         return ""
-    panels = {"loss": "Loss", "accuracy": "Accuracy", "classes": "Validation accuracy of each class"}
-    if not plots.class_curves(history):
-        del panels["classes"]
-    pictures = [
-        page.picture(plots.plot_history(history, panels=[panel]), f"{title} over the epochs. {_ends(history, panel)}")
-        for panel, title in panels.items()
-    ]
-    rate = _file(folder / "learning_rate.png", "The learning rate over the epochs.")
+    alts = {name: f"{_TITLES[name]} over the epochs. {_ends(history, name)}" for name in plots.history_panels(history)}
+    pictures = [page.picture(plots.plot_history(history, panels=[name]), alt) for name, alt in alts.items()]
+    rate = page.file(folder / "learning_rate.png", "The learning rate over the epochs.")
     return page.section("Curves", '<div class="grid">', *pictures, rate, "</div>", level=3)
 
 
@@ -150,69 +150,13 @@ def _ends(history, panel):
     if panel == "classes":
         values = {name: values[-1] for name, values in plots.class_curves(history).items()}
     else:
-        values = {name: history[name][-1] for name in (panel, f"val_{panel}") if name in history}
+        values = {name: history[name][-1] for name in plots.panel_curves(panel) if name in history}
     return "At the end: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items()) + "."
-
-
-def _evaluation(which, evaluation, folder):
-    examples = _file(folder / "examples.png", "Images, each with its predicted class and the confidence.", wide=True)
-    if evaluation.labels is None:
-        return page.section(which, f"<p>{len(evaluation):,} images without labels.</p>", examples, level=3)
-    mistakes = _file(
-        folder / "mistakes.png", "The mistakes of which the model was surest, with the true class.", wide=True
-    )
-    counts = evaluation.confusion_matrix()
-    pictures = [
-        page.picture(plots.plot_confusion_matrix(matrix, evaluation.class_names), alt, caption)
-        for matrix, alt, caption in (
-            (counts, f"Confusion matrix, counts. {_summary(counts, evaluation.class_names)}", "Counts"),
-            (evaluation.confusion_matrix(True), "The same, each row divided by its sum.", "Percent of each class"),
-        )
-    ]
-    return page.section(
-        which,
-        _per_class(evaluation),
-        page.section(
-            "Confusion matrices", '<div class="grid">', *pictures, "</div>", _cells(counts, evaluation), level=4
-        ),
-        page.section("Examples", examples, level=4),
-        page.section("Most confident mistakes", mistakes, level=4),
-        level=3,
-    )
-
-
-def _per_class(evaluation):
-    rows = []
-    for name, row in evaluation.per_class().iterrows():
-        interval = f"{percent(row.recall_low)} to {percent(row.recall_high)}" if row.support else "-"
-        figures = [(each, percent(each)) for each in (row.recall, row.precision, row.f1)]
-        rows.append([name, figures[0], (0, interval), *figures[1:], int(row.support)])
-    headings = ("class", "recall", "95% interval", "precision", "F1", "images")
-    methods = "; ".join(f"{name.upper() if name != 'recall' else name}: {method}" for name, method in METHODS.items())
-    return page.table("Each class", headings, rows) + f"\n<p>Intervals. {page.text(methods)}.</p>"
-
-
-def _summary(counts, names):
-    """What a confusion matrix shows, in words."""
-    text = f"{counts.trace():,} of {counts.sum():,} images are on the diagonal."
-    wrong = counts - np.diag(counts.diagonal())
-    if not wrong.any():
-        return text
-    true, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
-    return f"{text} The most frequent mistake: {names[true]} taken for {names[predicted]}, {wrong.max():,} times."
-
-
-def _cells(counts, evaluation):
-    if len(counts) > _CELLS:
-        return ""
-    names = evaluation.class_names
-    rows = [[name, *map(int, row)] for name, row in zip(names, counts)]
-    return page.details("Counts as a table", page.table("True class in rows, predicted in columns", ["", *names], rows))
 
 
 def _shown(folder):
     alt = "Images of a training batch as the network was shown them, with their classes."
-    return page.section("What the network was shown", _file(folder / "samples.png", alt, wide=True), level=3)
+    return page.section("What the network was shown", page.file(folder / "samples.png", alt, wide=True), level=3)
 
 
 def _settings(record):
@@ -224,7 +168,3 @@ def _settings(record):
     tables = {"Arguments": arguments, "Final figures": final, "Versions": versions, "Data": data}
     shown = [page.details(name, page.table(name, ["name", "value"], rows)) for name, rows in tables.items() if rows]
     return page.section("Settings", *shown, level=3)
-
-
-def _file(path, alt, wide=False):
-    return page.picture(path.read_bytes(), alt, wide=wide) if path.is_file() else ""

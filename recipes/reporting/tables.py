@@ -12,6 +12,12 @@ from recipes.catalogue import list_recipes
 from recipes.catalogue import load_recipe
 from recipes.reporting.records import measured
 
+_FIGURES = (  # name, title, factor, digits, unit
+    ("val_accuracy", "", 100, 2, "%"),
+    ("val_AP", "AP ", 1, 3, ""),
+    ("val_AP50", "AP50 ", 1, 3, ""),
+)
+
 
 def show_models(contains=""):
     """Print the models with their parameters.
@@ -187,6 +193,47 @@ def show_evaluation(evaluation):
     console.print(table)
 
 
+def show_detections(evaluation):
+    """Print the twelve lines of an evaluation of a detector, and the figures of each class.
+
+    Args:
+        evaluation: a `DetectionEvaluation` with objects.
+
+    Example:
+
+    >>> from recipes.reporting.detection import DetectionEvaluation
+    >>> found = {"boxes": [[0, 0, 9, 9]], "scores": [0.5], "labels": [0]}
+    >>> show_detections(DetectionEvaluation([found], [found], ["cell"]))  # doctest: +ELLIPSIS
+     Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 1.000
+    ...
+    """
+    console, rows = _console(), evaluation.per_class()
+    console.print(evaluation.summary(), soft_wrap=True, markup=False)
+    table = rich.table.Table("class", *(rich.table.Column(name, justify="right") for name in rows))
+    for name, row in rows.iterrows():
+        cells = [three_places(row[each]) for each in ("AP", "AP50", "AP75", "AR100")]
+        counts = [f"{int(row[each]):,}" for each in ("objects", "detections")]
+        table.add_row(rich.text.Text(str(name)), *cells, *counts)
+    console.print(table)
+
+
+def three_places(value):
+    """An average precision as it is usually written, "-" for NaN and for COCO's -1.
+
+    Args:
+        value: float.
+
+    Returns:
+        str.
+
+    Example:
+
+    >>> three_places(0.4567), three_places(-1.0)
+    ('0.457', '-')
+    """
+    return "-" if not value >= 0 else f"{value:.3f}"
+
+
 def percent(value):
     """A fraction as a percentage, "-" for NaN.
 
@@ -216,14 +263,20 @@ def _describe(name):
 
 
 def _line(data, epochs, precision, device, backend, group):
-    accuracies = [100 * record.metrics["final"]["val_accuracy"] for record in group]
-    spread = f" +- {statistics.stdev(accuracies):.2f}" if len(group) > 1 else ""
+    figures = ", ".join(_mean(group, *each) for each in _FIGURES if each[0] in group[0].metrics["final"])
     seconds = statistics.mean(record.seconds["total"] for record in group)
     date = max(record.date for record in group)[:10]
     return (
-        f"{statistics.mean(accuracies):.2f}%{spread} (n={len(group)}), {data}, {epochs} epochs, {seconds:.0f} s, "
+        f"{figures} (n={len(group)}), {data}, {epochs} epochs, {seconds:.0f} s, "
         f"{precision}, {backend}, {device}, {date}"
     )
+
+
+def _mean(group, name, title, factor, digits, unit):
+    """The mean of a final figure over some runs, and its deviation."""
+    values = [factor * record.metrics["final"][name] for record in group]
+    spread = f" +- {statistics.stdev(values):.{digits}f}" if len(group) > 1 else ""
+    return f"{title}{statistics.mean(values):.{digits}f}{unit}{spread}"
 
 
 def _console():

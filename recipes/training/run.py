@@ -12,13 +12,23 @@ import numpy as np
 from recipes.callbacks import LearningRateLogger
 from recipes.finder import LRFinder
 from recipes.reporting import plots
+from recipes.reporting.detection import DetectionEvaluation
+from recipes.reporting.detection_files import file_images
+from recipes.reporting.detection_files import write_detections
 from recipes.reporting.evaluation import write_evaluation
 from recipes.reporting.metrics import METHODS
+from recipes.reporting.metrics import Evaluation
 from recipes.reporting.records import Record
 from recipes.training import memory
 from recipes.training import session
 from recipes.training.clock import Clock
 from recipes.training.progress import Progress
+
+_PATHS = ("_dir", "_file", "_annotations", "weights")  # the ends of arguments that are paths
+_WRITERS = {  # of each kind of evaluation, and the images that its pictures show
+    Evaluation: (write_evaluation, lambda dataset: dataset.validation_images),
+    DetectionEvaluation: (write_detections, lambda dataset: file_images(dataset.validation.paths)),
+}
 
 
 class Run:
@@ -91,14 +101,18 @@ class Run:
                 `recipes.training.memory.InMemoryData`, which many steps at a time are trained on.
             epochs: int.
             steps_per_epoch: int; or, of data in memory, a list of ints, where epochs differ.
-            callbacks: further callbacks. Defaults to none.
+            callbacks: further callbacks. Those that measure, and say so by an attribute `measures = True`, come
+                before those of the run, so that what they measure is shown and written. Defaults to none.
             **arguments: of `keras.Model.fit`; for data in memory, of `recipes.training.memory.fit`.
 
         Returns:
             The `keras.callbacks.History`.
         """
         self.folder = self._make_folder()
+        measuring = [each for each in callbacks if getattr(each, "measures", False)]
+        callbacks = [each for each in callbacks if each not in measuring]
         self._callbacks = [
+            *measuring,
             self.clock,
             LearningRateLogger(),
             keras.callbacks.CSVLogger(str(self.folder / "history.csv")),
@@ -124,15 +138,16 @@ class Run:
         Args:
             model: the trained `keras.Model`.
             history: the `keras.callbacks.History` of `fit`.
-            dataset: a `recipes.data.dataset.Dataset`.
+            dataset: a `recipes.data.dataset.Dataset`, or a `recipes.data.detection.DetectionDataset`.
             learning_rates: list of floats, one for each step.
             samples: `(images, titles)` as the model was shown them.
             metrics: dict of name to float. Further final figures. Defaults to None.
             evaluation: a `recipes.reporting.metrics.Evaluation` of the validation images, in their order,
                 by the model as it is saved. Its figures are among the final ones as `val_aca`, `val_mca` and
-                `val_recall/CLASS`, their intervals beside them. Defaults to None.
-            preparation: a `recipes.data.preparation.Preparation`, with which `zoo eval` and `zoo predict`
-                make images ready for the model. Defaults to None.
+                `val_recall/CLASS`, their intervals beside them. Or a
+                `recipes.reporting.detection.DetectionEvaluation`: `val_AP` and so on. Defaults to None.
+            preparation: a `recipes.data.preparation.Preparation`, or a `DetectionPreparation`, with which
+                `zoo eval` and `zoo predict` make images ready for the model. Defaults to None.
 
         Returns:
             The `Record`, with model and history.
@@ -144,15 +159,15 @@ class Run:
         record.epochs = len(history.epoch)
         final = {name: float(values[-1]) for name, values in record.history.items()}
         record.metrics = {"final": {**final, **(metrics or {})}}
-        if "val_accuracy" in record.history:
-            best = max(range(record.epochs), key=record.history["val_accuracy"].__getitem__)
-            value = float(record.history["val_accuracy"][best])
-            record.metrics["best"] = {"epoch": best + 1, "val_accuracy": value}
+        for name in ("val_accuracy", "val_AP"):
+            if name in record.history:
+                best = max(range(record.epochs), key=record.history[name].__getitem__)
+                record.metrics["best"] = {"epoch": best + 1, name: float(record.history[name][best])}
         model.save(self.folder / "model.keras")  # first: whatever fails after it can be made again
         if preparation is not None:
             preparation.write(self.folder)
         if evaluation is not None:
-            self._keep(evaluation, dataset.validation_images)
+            self._keep(evaluation, dataset)
         plots.save(plots.plot_history(record.history), self.folder / "curves.png")
         plots.save(plots.plot_learning_rate(learning_rates, record.epochs), self.folder / "learning_rate.png")
         plots.save(plots.plot_images(*samples), self.folder / "samples.png")
@@ -163,13 +178,15 @@ class Run:
         record.write(self.folder / "record.json")
         return record
 
-    def _keep(self, evaluation, images):
+    def _keep(self, evaluation, dataset):
         """Put an evaluation into the record and the folder."""
         figures, intervals = evaluation.metrics(), evaluation.intervals()
         self.record.metrics["final"] |= {f"val_{name}": value for name, value in figures.items()}
-        self.record.metrics["intervals"] = {f"val_{name}": list(ends) for name, ends in intervals.items()}
-        self.record.metrics["interval_methods"] = METHODS
-        write_evaluation(self.folder, evaluation, images, f"{self.record.recipe}, {self.record.experiment}")
+        if intervals:
+            self.record.metrics["intervals"] = {f"val_{name}": list(ends) for name, ends in intervals.items()}
+            self.record.metrics["interval_methods"] = METHODS
+        write, images = _WRITERS[type(evaluation)]
+        write(self.folder, evaluation, images(dataset), f"{self.record.recipe}, {self.record.experiment}")
 
     def _make_folder(self):
         time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -242,7 +259,7 @@ def _epoch_callbacks(data):
 
 def _without_folders(name, value):
     """Records travel: of a path they keep the last part alone."""
-    return pathlib.Path(value).name if value and (name.endswith("_dir") or name == "weights") else value
+    return pathlib.Path(value).name if value and name.endswith(_PATHS) else value
 
 
 def _versions():
