@@ -53,7 +53,6 @@ from recipes.training.recipe import recipe
 
 _SCHEDULES = ("plateau", "constant", "cosine", "one_cycle")
 _BODY = r"^conv\d_.*kernel$"  # the convolutions of a ResNet
-_UNDECAYED = ["beta", "gamma", "bias"]
 _PUBLISHED = {"backbone_weights": "imagenet"}
 _SCRATCH = {
     "backbone": "resnet18",
@@ -272,8 +271,8 @@ def train(
         )
         loss = DetectionLoss(alpha, gamma, beta, normalization=normalization, best=best_match)
         model = DetectionModel(network, loss)
-        rate, of_muon = rates(steps * epochs)
         detector = make_detector(network)
+        rate, of_muon = rates(steps * epochs)
         model.compile(
             optimizer=_optimizer(optimizer, rate, of_muon, weight_decay, clip_norm, ema, frozen_statistics),
             jit_compile=run.jit_compile,
@@ -314,13 +313,12 @@ def train(
         )
 
 
-def _folder(data, data_dir):
-    """A context that gives the folder of the images: a temporary one, where they are drawn."""
-    return _drawn() if data == "shapes" else contextlib.nullcontext(data_dir)
-
-
 @contextlib.contextmanager
-def _drawn():
+def _folder(data, data_dir):
+    """The folder of the images: a temporary one, where they are drawn."""
+    if data != "shapes":
+        yield data_dir
+        return
     with tempfile.TemporaryDirectory() as folder:
         yield draw_shapes(folder)
 
@@ -339,10 +337,7 @@ def _size(image_size):
         return None
     found = re.fullmatch(r"(\d+)x(\d+)", image_size)
     if not found:
-        raise ValueError(
-            '`image_size` must be height and width in pixels, such as "384x512", or "". '
-            f"Received: image_size={image_size!r}"
-        )
+        raise ValueError(f'`image_size` must be height and width, such as "384x512", or "". Received: {image_size!r}')
     return tuple(int(side) for side in found.groups())
 
 
@@ -394,7 +389,7 @@ def _optimizer(name, rate, muon_rate, weight_decay, clip_norm, ema, frozen_stati
     decayed = {**shared, "weight_decay": weight_decay or None}
     optimizer = SGD(rate, 0.9, **decayed) if name == "sgd" else Adam(rate, epsilon=1e-8, **decayed)
     if weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=_UNDECAYED)
+        optimizer.exclude_from_weight_decay(var_names=["beta", "gamma", "bias"])
     return Grouped([(_BODY, Muon(muon_rate, **shared))], default=optimizer) if name == "muon" else optimizer
 
 

@@ -86,11 +86,12 @@ def test_fit_and_the_compiled_loop_train_alike_and_leave_the_plain_network(shape
     by_loop = fit(first, data, epochs=1).history
     trained = first.get_weights()
     first.set_weights(weights)
+    data.set_epoch(0)
     by_fit = first.fit(data, epochs=1, shuffle=False, verbose=0).history
     for name in ("loss", "class_loss", "box_loss"):
         np.testing.assert_allclose(by_loop[name], by_fit[name], rtol=1e-4)
     for one, other in zip(trained, first.get_weights()):
-        np.testing.assert_allclose(one, other, atol=1e-4)
+        np.testing.assert_allclose(one, other, atol=1e-5, rtol=1e-3)
     first.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert not isinstance(loaded, DetectionModel)

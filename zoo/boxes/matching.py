@@ -66,6 +66,8 @@ def _compare(anchors, boxes, labels, inside, best):
     anchor_area = overlaps.area(anchors)
     zeros = ops.zeros_like(anchor_area + ops.sum(boxes, axis=(1, 2))[:, None])
     rows = ops.cast(zeros, "int32")
+    if labels.shape[1] == 0:
+        return zeros, rows, zeros, rows - 1
     places = ops.cumsum(ops.ones_like(rows), axis=1) - 1
 
     def compare(row, carried):

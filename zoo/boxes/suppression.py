@@ -69,9 +69,9 @@ def non_maximum_suppression(boxes, scores, *, score_threshold=0.05, iou_threshol
     Example:
 
     >>> boxes = [[[0.0, 0.0, 8.0, 8.0], [1.0, 0.0, 9.0, 8.0], [20.0, 0.0, 28.0, 8.0]]]
-    >>> found = non_maximum_suppression(boxes, [[[0.9], [0.8], [0.3]]], candidates=3, detections=3)
-    >>> [keras.ops.convert_to_numpy(found[name]).round(2).tolist() for name in ("scores", "labels")]
-    [[[0.9, 0.3, 0.0]], [[0, 0, -1]]]
+    >>> found = non_maximum_suppression(boxes, [[[0.75], [0.5], [0.25]]], candidates=3, detections=3)
+    >>> [keras.ops.convert_to_numpy(found[name]).tolist() for name in ("scores", "labels")]
+    [[[0.75, 0.25, 0.0]], [[0, 0, -1]]]
     """
     boxes = keras.ops.cast(keras.ops.convert_to_tensor(boxes), "float32")
     scores = keras.ops.cast(keras.ops.convert_to_tensor(scores), "float32")
@@ -93,7 +93,7 @@ def non_maximum_suppression(boxes, scores, *, score_threshold=0.05, iou_threshol
 def _best(boxes, scores, threshold, candidates):
     """The best pairs of box and class, in order; scores of those that do not count are 0."""
     ops = keras.ops
-    classes = scores.shape[-1]
+    classes = ops.shape(scores)[-1]
     # The best pairs lie among the boxes that are best by their best class: the rest of the pairs is never sorted.
     highest = ops.max(scores, axis=-1)
     filling = ops.zeros_like(highest[:, :1]) - 1.0
