@@ -30,8 +30,8 @@ def focal_loss(targets, logits, alpha=0.25, gamma=2.0):
 
     Example:
 
-    >>> keras.ops.convert_to_numpy(focal_loss([True, False], [0.0, 0.0])).round(4).tolist()
-    [0.0433, 0.13]
+    >>> keras.ops.convert_to_numpy(focal_loss([True, False], [0.0, 0.0])).round(4)
+    array([0.0433, 0.13  ], dtype=float32)
 
     Reference:
         https://arxiv.org/abs/1708.02002
