@@ -8,6 +8,7 @@ import logging
 import pathlib
 import shutil
 import tempfile
+import warnings
 
 import keras
 import numpy as np
@@ -182,11 +183,11 @@ def _compare(expected, given):
 
 @contextlib.contextmanager
 def _quiet():
-    """tf2onnx reports its progress as warnings."""
+    """tf2onnx reports its progress as warnings, and has NumPy warn."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
             yield
     finally:
         logging.disable(disabled)

@@ -20,9 +20,9 @@ INTEGERS = [
 FLOATS = [
     augment.ColorJitter(0.4, 0.4, 0.4, 0.1, value_range=(0, 1)),
     augment.RandomResizedCrop((8, 9), scale=(0.3, 1.0)),
-    augment.ScaleJitter((0.6, 1.6), fill=0.5),
     augment.GaussianBlur(1.0),
     augment.RandomErasing(0.7, value=(0, 1)),
+    augment.ScaleJitter((0.6, 1.6), fill=0.5),
     augment.Normalize((0.5,), (0.25,)),
 ]
 
