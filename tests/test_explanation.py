@@ -92,26 +92,26 @@ def test_maps_of_a_detector_are_of_the_score_that_is_given():
 
 def test_a_network_of_keras_applications_inside_another():
     """Before a mean and a dense layer the maps are Zhou's class activation maps: features times weights."""
-    backbone = keras.applications.MobileNet((32, 32, 3), alpha=0.25, include_top=False, weights=None, name="inside")
-    images = keras.Input((32, 32, 3))
+    backbone = keras.applications.MobileNet((64, 64, 3), alpha=0.25, include_top=False, weights=None, name="inside")
+    images = keras.Input((64, 64, 3))
     x = layers.GlobalAveragePooling2D()(backbone(layers.Rescaling(2.0)(images)))
     model = keras.Model(images, layers.Dense(4, activation="softmax", name="head")(layers.Dropout(0.5)(x)))
-    pixels = draw(3, 64, 64, 3)[:, :32, :32]
+    pixels = draw(2, 64, 64, 3)
     name = "inside/conv_pw_5_relu"
     assert name in spatial_layers(model, pixels) and find_layer(model, pixels, "conv_pw_5_relu") == name
-    assert find_layer(model, pixels) == "rescaling" or spatial_layers(model, pixels)[find_layer(model, pixels)] > (1, 1)
+    assert find_layer(model, pixels) == "inside"
     maps = feature_maps(model, pixels, "inside")
     kernel = model.get_layer("head").get_weights()[0]
-    expected = np.maximum((maps @ kernel)[..., 2], 0)
-    np.testing.assert_allclose(grad_cam(model, pixels, 2, "inside"), expected, rtol=1e-3, atol=1e-7)
+    expected = np.maximum((maps @ kernel)[..., 2], 0) / 4
+    np.testing.assert_allclose(grad_cam(model, pixels, 2), expected, rtol=1e-3, atol=1e-7)
     assert filters(model)[0] == "inside/conv1" and filters(model)[1].shape == (3, 3, 3, 8)
 
 
-TORCH_LAYERS = {"conv4_block2_out": "layer3", "conv5_block1_1_conv": "layer4.0.conv1", "conv5_block2_out": "layer4"}
+TORCH_LAYERS = {"conv4_block2_out": "layer3", "conv5_block1_1_conv": "layer4.0.conv1"}
 
 
 def test_maps_of_a_resnet_are_those_of_torch(tmp_path):
-    """Layers before which, beside which and after which there is a shortcut."""
+    """A layer that ends in a shortcut and begins one, and a layer beside one."""
     from test_weights import reference_resnet
     from test_weights import save
     from test_weights import torchvision
@@ -119,8 +119,8 @@ def test_maps_of_a_resnet_are_those_of_torch(tmp_path):
     _, torch = torchvision()
     net = reference_resnet("ResNet18").eval()
     path = save(net, tmp_path / "resnet.pth")
-    model = zoo.ResNet18(weights=path, input_shape=(64, 64, 3), classes=7)
-    images, classes = draw(2, 64, 64, 3), [5, 1]
+    model = zoo.ResNet18(weights=path, input_shape=(48, 48, 3), classes=7)
+    images, classes = draw(2, 48, 48, 3), [5, 1]
     pixels = torch.tensor(images.transpose(0, 3, 1, 2))
     for ours, theirs in TORCH_LAYERS.items():
         kept = []
@@ -132,9 +132,8 @@ def test_maps_of_a_resnet_are_those_of_torch(tmp_path):
         found = grad_cam(model, images, classes, ours)
         assert found.shape == expected.shape
         np.testing.assert_allclose(found / expected.max(), expected / expected.max(), atol=1e-3)
-        maps = kept[0].detach().numpy().transpose(0, 2, 3, 1)
-        np.testing.assert_allclose(feature_maps(model, images, ours), maps, atol=1e-3 * np.abs(maps).max())
-    assert find_layer(model, images) == "conv5_block2_out"
+    maps = kept[0].detach().numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(feature_maps(model, images, ours), maps, atol=1e-3 * np.abs(maps).max())
 
 
 def test_layers_that_cannot_be_explained_are_refused():
@@ -245,7 +244,8 @@ def run(photographs, tmp_path_factory):
             layers.MaxPooling2D(4),
             layers.GlobalAveragePooling2D(),
             layers.Dense(3, activation="softmax"),
-        ]
+        ],
+        name="colourful",
     )
     model.set_weights([np.eye(3)[None, None], np.full(3, -0.3), 20 * np.eye(3), np.zeros(3)])
     model.save(folder / "model.keras")
@@ -284,8 +284,6 @@ class Figure:
 def test_explain_takes_the_images_of_the_run_and_a_class(run, photographs, tmp_path, capsys):
     output = tmp_path / "shown"
     command = ["explain", str(run), "--data-dir", str(photographs), "--class", "blue", "--output", str(output)]
-    assert main([*command, "--layer", "max_pooling2d", "--count", "20"]) == 2
-    assert "max_pooling2d" in capsys.readouterr().err or output.is_dir()
     assert main([*command, "--count", "20"]) == 0
     assert "9 images" in capsys.readouterr().out
     assert Image.open(output / "grad_cam.png").height > Image.open(output / "filters.png").height
@@ -300,7 +298,7 @@ def test_explain_takes_the_images_of_the_run_and_a_class(run, photographs, tmp_p
         (["RUN", "nowhere.png"], "nowhere.png"),
         (["RUN"], "--data-dir"),
         (["RUN", "PHOTOS", "--class", "rde"], "Did you mean 'red'"),
-        (["RUN", "PHOTOS", "--layer", "conv9"], "Those of sequential: colours"),
+        (["RUN", "PHOTOS", "--layer", "conv9"], "Those of colourful: colours"),
         (["RUN", "PHOTOS", "--count", "0"], "--count"),
         (["RUN", "PHOTOS", "--output", "PHOTOS"], "is there already"),
         (["RUN", "PHOTOS", "--output", "nowhere/shown"], "no folder nowhere"),

@@ -287,7 +287,8 @@ def _gradients(model, layer, images, maps, score):
         import torch
 
         values = keras.ops.convert_to_tensor(maps).detach().requires_grad_(True)
-        found = torch.autograd.grad(total(values), values, allow_unused=True)[0]
+        outputs = total(values)
+        found = torch.autograd.grad(outputs, values, allow_unused=True)[0] if outputs.requires_grad else None
         found = np.zeros_like(maps) if found is None else found
     return _to_numpy(found)
 
