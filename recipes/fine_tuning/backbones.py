@@ -82,14 +82,14 @@ def find_builder(architecture):
 
 
 def preprocessing(builder):
-    """What pixels a network of `keras.applications` expects, found by a look at its `preprocess_input`.
+    """What pixels a network of `keras.applications` expects, found by a look at what its `preprocess_input` does.
 
     Args:
         builder: function, such as `keras.applications.MobileNetV3Small`.
 
     Returns:
         `(mean, std, flipped)`: what is taken from pixels from 0 to 255, red first, what they are divided by, and
-        whether blue then comes first; or None for a builder of something else.
+        whether blue then comes first; or None for a builder that has no such function beside it.
 
     Raises:
         ValueError: if it is no such rule.
@@ -98,15 +98,16 @@ def preprocessing(builder):
 
     >>> preprocessing(keras.applications.MobileNetV2)
     ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5), False)
+    >>> preprocessing(keras.applications.MobileNetV3Small)
+    ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), False)
     >>> preprocessing(keras.applications.VGG16)
     ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0), True)
     """
-    modules = [each for each in vars(keras.applications).values() if inspect.ismodule(each)]
-    rules = [each.preprocess_input for each in modules if getattr(each, builder.__name__, None) is builder]
-    if not rules:
+    rule = getattr(inspect.getmodule(builder), "preprocess_input", None)
+    if rule is None:
         return None
     pixels = 255 * np.concatenate([np.zeros((1, 3)), np.eye(3)]).reshape(4, 1, 1, 3)
-    base, *changed = np.asarray(rules[0](pixels.copy(), data_format="channels_last"), "float64").reshape(4, 3)
+    base, *changed = np.asarray(rule(pixels.copy(), data_format="channels_last"), "float64").reshape(4, 3)
     slopes = (np.stack(changed) - base) / 255
     flipped = bool(slopes[0, 0] == 0)
     slopes, base = (slopes[:, ::-1], base[::-1]) if flipped else (slopes, base)
@@ -132,7 +133,7 @@ def _copy_weights(model, path):
             problems.append(f"{layer.name} has {found or 'no weights'} where {shapes} are expected")
     if problems:
         raise ValueError(
-            f"{path} does not fit {model.name}: {'; '.join(problems[:8])}. Give the architecture and stem that it is of."
+            f"{path} does not fit {model.name}: {'; '.join(problems[:8])}. Give the architecture and stem of that file."
         )
     for layer in model.layers:
         layer.set_weights(known[layer.name] if layer.weights else [])

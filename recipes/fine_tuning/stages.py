@@ -155,7 +155,8 @@ def _bridges(nodes, model):
 
 
 def _has_weights(stage):
-    return any(layer.variables for layer in stage.layers)
+    """Whether there is anything to train, frozen or not."""
+    return any(layer.variables for layer in stage.layers if not isinstance(layer, keras.layers.Normalization))
 
 
 def _falls(before, after, bridges):
