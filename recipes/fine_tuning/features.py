@@ -1,6 +1,5 @@
 """What a frozen network makes of images, computed once and trained on many times."""
 
-import keras
 import numpy as np
 
 from augment import ArrayGenerator
@@ -28,6 +27,7 @@ def features(model, images, operations=(), *, batch_size=64, seed=0, epoch=0, tr
 
     Example:
 
+    >>> import keras
     >>> model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.GlobalAveragePooling2D()])
     >>> features(model, np.ones((5, 4, 4, 3)), batch_size=2).shape
     (5, 3)
@@ -39,9 +39,8 @@ def features(model, images, operations=(), *, batch_size=64, seed=0, epoch=0, tr
     found = np.empty((len(images), *model.output_shape[1:]), "float32")
     for start in range(0, len(images), size):
         index = np.arange(start, min(start + size, len(images)), dtype="int32")
-        batch = np.asarray(data.load(epoch, np.resize(index, size)))  # a smaller batch would be compiled anew
-        outputs = keras.ops.convert_to_numpy(keras.ops.cast(model.predict_on_batch(batch), "float32"))
-        found[index] = outputs[: len(index)]
+        (batch,) = data.load(epoch, np.resize(index, size))  # a smaller batch would be compiled anew
+        found[index] = np.asarray(model.predict_on_batch(batch), "float32")[: len(index)]
     return found
 
 
