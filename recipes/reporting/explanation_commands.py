@@ -171,7 +171,7 @@ def _from_split(options):
 
     images, labels, paths, preparation = load_split(options.run, options.data_dir, options.split, options.image_dir)
     chosen = _spread(len(images), options.count)
-    images = np.concatenate([images[position : position + 1] for position in chosen])
+    images = preparation.crop(np.concatenate([images[position : position + 1] for position in chosen]))
     paths = [f"{options.split} {position}" if paths is None else paths[position] for position in chosen]
     return images, None if labels is None else np.asarray(labels)[chosen], paths, preparation
 

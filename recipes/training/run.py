@@ -91,6 +91,7 @@ class Run:
         self.jit_compile = session.choose_jit_compile(jit_compile)
         self.runs = pathlib.Path(runs)
         self.folder = None
+        self._history = None
         self.record = Record(
             recipe=recipe,
             experiment=experiment,
@@ -117,52 +118,58 @@ class Run:
             self._wandb_logger.finish(failed=kind is not None)
         self._stack.close()
 
-    def fit(self, model, data, *, epochs, steps_per_epoch, callbacks=(), **arguments):
+    def fit(self, model, data, *, epochs, steps_per_epoch, initial_epoch=0, callbacks=(), **arguments):
         """Make the folder, and train: the model's `fit`, with the callbacks that every run has.
 
         These put the learning rate into the history, the history into `history.csv`, for TensorBoard into
-        `history.tfevents`, where asked to wandb, and keep seconds and progress.
+        `history.tfevents`, where asked to wandb, and keep seconds and progress. Called again, with `initial_epoch`,
+        it goes on in the same folder, files and history: another phase of the training, perhaps of another model.
 
         Args:
             model: a compiled `keras.Model`.
             data: `tf.data.Dataset` or `keras.utils.PyDataset` of training batches; or
                 `recipes.training.memory.InMemoryData`, which many steps at a time are trained on.
-            epochs: int.
+            epochs: int. The epoch to end before.
             steps_per_epoch: int; or, of data in memory, a list of ints, where epochs differ.
+            initial_epoch: int. The epoch to begin with. Defaults to 0.
             callbacks: further callbacks. Those that measure, and say so by an attribute `measures = True`, come
                 before those of the run, so that what they measure is shown and written. Defaults to none.
             **arguments: of `keras.Model.fit`; for data in memory, of `recipes.training.memory.fit`.
 
         Returns:
-            The `keras.callbacks.History`.
+            The `keras.callbacks.History`, of all phases.
 
         Raises:
             ValueError: if the folder cannot be made, or wandb cannot begin a run.
         """
-        self.folder = self._make_folder()
+        goes_on = self.folder is not None
+        self.folder = self.folder or self._make_folder()
         measuring = [each for each in callbacks if getattr(each, "measures", False)]
         callbacks = [each for each in callbacks if each not in measuring]
         self._callbacks = [
             *measuring,
             self.clock,
             LearningRateLogger(),
-            keras.callbacks.CSVLogger(str(self.folder / "history.csv")),
+            keras.callbacks.CSVLogger(str(self.folder / "history.csv"), append=goes_on),
             *self._trackers(),
-            Progress(epochs, np.sum(np.broadcast_to(steps_per_epoch, epochs)), self.quiet),
+            Progress(epochs, np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch:]), self.quiet),
         ]
+        arguments |= {"epochs": epochs, "initial_epoch": initial_epoch}
         if isinstance(data, memory.InMemoryData):
             arguments.pop("shuffle", None)  # they have an order of their own
             if isinstance(steps_per_epoch, int):
                 arguments["steps_per_epoch"] = steps_per_epoch
-            return memory.fit(model, data, epochs=epochs, callbacks=[*self._callbacks, *callbacks], **arguments)
-        return model.fit(
-            data,
-            epochs=epochs,
-            steps_per_epoch=_given_steps(data, steps_per_epoch),
-            verbose=0,
-            callbacks=[*self._callbacks, *_epoch_callbacks(data), *callbacks],
-            **arguments,
-        )
+            history = memory.fit(model, data, callbacks=[*self._callbacks, *callbacks], **arguments)
+        else:
+            history = model.fit(
+                data,
+                steps_per_epoch=_given_steps(data, steps_per_epoch),
+                verbose=0,
+                callbacks=[*self._callbacks, *_epoch_callbacks(data), *callbacks],
+                **arguments,
+            )
+        self._history = _joined(self._history, history)
+        return self._history
 
     def finish(self, model, history, dataset, learning_rates, samples, metrics=None, evaluation=None, preparation=None):
         """Write the folder: the model, pictures, tables of the evaluation, and last the record.
@@ -227,6 +234,8 @@ class Run:
         trackers = [TensorBoardLogger(self.folder / EVENTS)] if self.tensorboard else []
         if self.wandb is None:
             return trackers
+        if self._wandb_logger is not None:
+            return [*trackers, self._wandb_logger]  # another phase of the same run
         known = ("recipe", "experiment", "seed", "precision", "device", "versions")
         config = self.record.arguments | {name: getattr(self.record, name) for name in known}
         try:
@@ -273,7 +282,7 @@ class RangeTestRun(Run):
         self.range_arguments = range_arguments
         self.result = None
 
-    def fit(self, model, data, *, epochs, steps_per_epoch, callbacks=(), **arguments):
+    def fit(self, model, data, *, epochs, steps_per_epoch, initial_epoch=0, callbacks=(), **arguments):
         self._callbacks = [Progress(None, self.range_arguments["steps"], self.quiet)]
         kept = {name: value for name, value in arguments.items() if not name.startswith("validation_")}
         self.result = LRFinder(model, **self.range_arguments).find(
@@ -291,6 +300,14 @@ class RangeTestRun(Run):
 
 class _Found(Exception):
     """Ends a recipe after its range test: what follows `fit` reports a training."""
+
+
+def _joined(before, history):
+    """The history of a phase behind that of those before it."""
+    if before is not None:
+        history.epoch = before.epoch + history.epoch
+        history.history = {name: before.history[name] + values for name, values in history.history.items()}
+    return history
 
 
 def _given_steps(data, steps_per_epoch):
