@@ -247,7 +247,7 @@ def run(photographs, tmp_path_factory):
         ],
         name="colourful",
     )
-    model.set_weights([np.eye(3)[None, None], np.full(3, -0.3), 20 * np.eye(3), np.zeros(3)])
+    model.set_weights([np.eye(3)[None, None], np.full(3, -0.3), 200 * np.eye(3), np.zeros(3)])
     model.save(folder / "model.keras")
     Preparation(16, "stretch", 0.0, 255.0, list(COLORS)).write(folder)
     Record("nature", "colours", arguments={"data": "images", "data_dir": "photographs"}).write(folder / "record.json")
