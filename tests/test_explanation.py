@@ -1,5 +1,6 @@
 """Grad-CAM and feature maps against torch, closed forms and hand-made networks; the pictures; `zoo explain`."""
 
+import argparse
 import json
 
 import keras
@@ -10,6 +11,7 @@ from PIL import Image
 import zoo
 from recipes.__main__ import main
 from recipes.data.preparation import Preparation
+from recipes.reporting import detection_commands
 from recipes.reporting.explanation import feature_maps
 from recipes.reporting.explanation import filters
 from recipes.reporting.explanation import find_layer
@@ -157,6 +159,11 @@ def test_layers_that_cannot_be_explained_are_refused():
     with pytest.raises(ValueError, match="flat has no 2D convolution. Those that it has: none"):
         filters(dense)
     assert "call" not in vars(shared)
+
+
+def test_detectors_are_not_explained_by_the_command():
+    with pytest.raises(ValueError, match="runs/1 detects objects.*zoo predict"):
+        detection_commands.explain(argparse.Namespace(run="runs/1"))
 
 
 def texts(figure):

@@ -231,7 +231,7 @@ def _changed(changes):
 def _before_squashing(model):
     """What takes a softmax or sigmoid off the end of a model: behind it gradients vanish where it is sure."""
     last = model
-    while isinstance(last, keras.Model):
+    while isinstance(last, keras.Model) and last.layers:
         last = last.layers[-1]
     if isinstance(last, keras.layers.Softmax):
         return [(last, "call", lambda inputs, *args, **kwargs: inputs)]
