@@ -8,8 +8,9 @@ import numpy as np
 import zoo
 
 _BATCH_SIZE = 16
-_PASSED = (  # layers that add nothing to what is before them, or make it coarser
+_PASSED = (  # layers that make what is before them coarser, or change each channel as a whole
     keras.layers.AveragePooling2D,
+    keras.layers.BatchNormalization,
     keras.layers.Dropout,
     keras.layers.MaxPooling2D,
     keras.layers.SpatialDropout2D,
@@ -66,7 +67,7 @@ def find_layer(model, images, layer=None):
         model: a `keras.Model` of any kind.
         images: array of inputs, of which one is computed.
         layer: str, a name, without the models that it is in if there is but one such; or None for the last that is
-            larger than one pixel and no pooling or dropout: the one that Grad-CAM is usually made of. Defaults to
+            larger than one pixel and no pooling, dropout or batch normalisation: the one that Grad-CAM is usually made of. Defaults to
             None.
 
     Returns:

@@ -56,7 +56,8 @@ def plot_grad_cam(images, maps, titles, headings=None, title=""):
     Args:
         images: list of uint8 `(height, width, 3)`.
         maps: list with a list for each image, of float `(rows, columns)`, at least 0, of any size.
-        titles: list with a list of str for each image: of the image, and of each map.
+        titles: list with a list of str for each image: of the image, and of each map; of one that is 0 everywhere
+            it says "nothing" too.
         headings: list of str, one for each image, or None. Defaults to None.
         title: str. Defaults to "".
 
@@ -72,7 +73,8 @@ def plot_grad_cam(images, maps, titles, headings=None, title=""):
     """
     rows = []
     for image, own, (first, *others) in zip(images, maps, titles, strict=True):
-        shown = [Tile(overlay(image, each), text) for each, text in zip(own, others, strict=True)]
+        others = [text if np.any(each) else f"{text}: nothing" for text, each in zip(others, own, strict=True)]
+        shown = [Tile(overlay(image, each), text) for each, text in zip(own, others)]
         rows.append([Tile(image, first), *shown])
     return plot_tiles(rows, headings, title)
 
@@ -166,7 +168,7 @@ def overlay(image, values):
     large = np.asarray(large)[..., None] / max(values.max(), np.finfo("float32").tiny)
     colors = 255 * matplotlib.colormaps["turbo"](large[..., 0])[..., :3]
     grey = image.mean(-1, keepdims=True)
-    opacity = 0.65 * np.sqrt(large.clip(0, 1))
+    opacity = 0.6 * large.clip(0, 1)
     return ((1 - opacity) * grey + opacity * colors).round().astype("uint8")
 
 

@@ -1,12 +1,14 @@
 """Rows of small pictures with a few words above each, drawn in one piece: hundreds take no longer than one panel."""
 
 import dataclasses
+import textwrap
 
 import numpy as np
 
 from recipes.reporting import plots
 
 _WIDTH, _GAP, _LINE, _HEADING = 1.3, 0.1, 0.15, 0.3  # inches
+_LETTER = 0.09  # inches, of the title
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,14 +57,15 @@ def plot_tiles(rows, headings=None, title=""):
         raise ValueError(f"Give a tile at least, and a heading for each row. Received: rows={len(rows)}, {headings}")
     heading_height = 0.0 if headings is None else _HEADING
     width = max(_GAP + max(map(len, rows)) * (_WIDTH + _GAP), 3.5)
-    height = _GAP + (_HEADING if title else 0.0) + sum(heading_height + _height(row) for row in rows)
+    lines = textwrap.wrap(title, int(width / _LETTER))
+    title_height = _HEADING / 1.5 * len(lines)
+    height = _GAP + title_height + sum(heading_height + _height(row) for row in rows)
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
     top = _GAP
-    if title:
-        _write(axes, _GAP, top + _HEADING - _GAP, title, fontsize=10)
-        top += _HEADING
+    _write(axes, _GAP, top + title_height - _GAP / 2, "\n".join(lines), fontsize=10)
+    top += title_height
     for number, row in enumerate(rows):
         if headings is not None:
             _write(axes, _GAP, top + _HEADING - _GAP / 2, headings[number], fontsize=8, fontweight="bold")
