@@ -67,8 +67,8 @@ def find_layer(model, images, layer=None):
         model: a `keras.Model` of any kind.
         images: array of inputs, of which one is computed.
         layer: str, a name, without the models that it is in if there is but one such; or None for the last that is
-            larger than one pixel and no pooling, dropout or batch normalisation: the one that Grad-CAM is usually made of. Defaults to
-            None.
+            larger than one pixel and no pooling, dropout or batch normalisation: the one that Grad-CAM is usually
+            made of. Defaults to None.
 
     Returns:
         str.
