@@ -163,9 +163,8 @@ def _shown(folder):
 
 def _explained(folder):
     shown = read_explanation(folder).items()
-    return page.section(
-        "What the network looks at", *(page.file(path, text, wide=True) for path, text in shown), level=3
-    )
+    pictures = [page.file(path, text, wide=path.stem != "grad_cam") for path, text in shown]  # that one is narrow
+    return page.section("What the network looks at", *pictures, level=3)
 
 
 def _settings(record):
