@@ -45,6 +45,11 @@ BENCHMARKS = [
         "training_step", ("tensorflow",), ["--rounds", "1", "--batch-size", "8", "--steps", "2", "--warm-up", "1"]
     ),
     Benchmark("suppression", quick=["--rounds", "1", "--candidates", "2000", "--repetitions", "1"]),
+    Benchmark(
+        "feature_cache",
+        ("tensorflow",),
+        ["--rounds", "1", "--architecture", "ResNet18", "--image-size", "32", "--images", "64", "--epochs", "2"],
+    ),
     Benchmark("operations", quick=["--rounds", "1", "--seconds", "0.05", "--works", "pad-crop, flip, cutout, mixup"]),
     Benchmark("time_to_accuracy", data=True, quick=["--seeds", "1"]),
 ]

@@ -18,7 +18,8 @@ def list_recipes():
     """
     import recipes
 
-    return sorted(module.name for module in pkgutil.iter_modules(recipes.__path__) if "_" in module.name.strip("_"))
+    modules = [module.name for module in pkgutil.iter_modules(recipes.__path__) if not module.ispkg]
+    return sorted(name for name in modules if "_" in name.strip("_"))
 
 
 def load_recipe(name):

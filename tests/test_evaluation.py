@@ -273,6 +273,7 @@ def test_a_run_keeps_its_evaluation(cell_run):
     assert "bootstrap" in cell_run.metrics["interval_methods"]["mca"]
     names = {path.name for path in cell_run.folder.iterdir()}
     assert names >= {"preparation.json", "predictions.csv", "per_class.csv", "confusion_matrix.png", "mistakes.png"}
+    assert names >= {"classes.png", "examples.png"}
     assert read_record(cell_run.folder).to_dict() == cell_run.to_dict()
 
 

@@ -19,7 +19,7 @@ ALLOWED = {
 LAYERS = [
     ("recipes.__main__",),
     ("recipes.<recipe>",),
-    ("recipes.training", "recipes.data", "recipes.reporting", "recipes.trials"),
+    ("recipes.training", "recipes.data", "recipes.reporting", "recipes.trials", "recipes.fine_tuning"),
     ("recipes.callbacks", "recipes.catalogue", "recipes.finder", "recipes.hyperrule", "recipes.losses"),
     ("recipes.optimizers",),
     ("recipes.schedules",),
@@ -49,9 +49,8 @@ def all_imports(path):
 
 def layer(module):
     name = module.split(".")[1] if "." in module else ""
-    if "_" in name.strip("_"):
-        return 1
-    return next((number for number, names in enumerate(LAYERS) for each in names if module.startswith(each)), None)
+    known = next((number for number, names in enumerate(LAYERS) for each in names if module.startswith(each)), None)
+    return 1 if known is None and "_" in name.strip("_") else known
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))

@@ -2,6 +2,7 @@
 
 import pathlib
 
+from recipes.reporting import explanation_commands
 from recipes.reporting import plots
 from recipes.reporting import tables
 from recipes.reporting.evaluation import check_outputs
@@ -84,6 +85,18 @@ def predict(options):
     for problem in problems.values():
         print(f"left out: {problem}")
     print(f"{options.output}: {len(evaluation):,} images")
+
+
+def explain(options):
+    """Show what the network looks at in images: `zoo explain`.
+
+    Args:
+        options: argparse.Namespace, of the command.
+
+    Raises:
+        ValueError: as `recipes.reporting.explanation_commands.explain`.
+    """
+    explanation_commands.explain(options)
 
 
 def export(options):

@@ -1,4 +1,4 @@
-"""The commands of the command line for runs that are finished: `zoo eval`, `predict`, `report`, `export`."""
+"""The commands of the command line for runs that are finished: `zoo eval`, `predict`, `explain`, `report`, `export`."""
 
 import pathlib
 
@@ -61,6 +61,11 @@ def add_commands(commands, import_keras):
     command.add_argument("--pictures", metavar="DIR", help=text)
     _add_submission(command)
 
+    text = "what a run's network looks at in images: Grad-CAM, feature maps and filters, as pictures"
+    command = commands.add_parser("explain", help=text)
+    command.set_defaults(command=with_keras(lambda options: _kind(options.run).explain(options)))
+    _add_explanation(command)
+
     command = commands.add_parser("export", help="a detector as a function from images to boxes, for other programs")
     command.set_defaults(command=with_keras(lambda options: _kind(options.run).export(options)))
     command.add_argument("run", metavar="RUN", help="folder of a run")
@@ -81,6 +86,25 @@ def _add_run(command):
     command.add_argument("--batch-size", type=int, metavar="INT", help="default: 64; of detectors 8")
     command.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto", help="default: %(default)s")
     command.add_argument("--threshold", type=float, metavar="FLOAT", help="of detectors: least score drawn (0.3)")
+
+
+def _add_explanation(command):
+    command.add_argument("run", metavar="RUN", help="folder of a run")
+    text = "image files, folders, csv files of paths; without any, images of the run's own data"
+    command.add_argument("images", nargs="*", metavar="IMAGES", help=text)
+    command.add_argument("--layer", metavar="NAME", help="default: the last one before pooling; a wrong name lists all")
+    text = "of Grad-CAM (default: the predicted one, and the true one or the second)"
+    command.add_argument("--class", dest="class_name", metavar="NAME", help=text)
+    command.add_argument("--count", type=int, default=8, metavar="INT", help="images, from all over them (%(default)s)")
+    command.add_argument("--data-dir", metavar="DIR", help="folder of the run's data, where no images are given")
+    command.add_argument("--image-dir", metavar="DIR", help="where paths in a csv begin, besides its own folder")
+    splits = ("validation", "test", "train")
+    command.add_argument("--split", choices=splits, default="validation", help="of the run's data (%(default)s)")
+    command.add_argument("--path-column", metavar="NAME", help="of csv files (default: one with a usual name)")
+    command.add_argument("--skip-bad", action="store_true", help="leave out what cannot be read, and say so")
+    command.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto", help="default: %(default)s")
+    text = "a folder; the report shows what is in the default, `explanation` in that of the run"
+    command.add_argument("--output", metavar="DIR", help=text)
 
 
 def _add_submission(command):

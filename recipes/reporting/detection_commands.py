@@ -93,6 +93,21 @@ def predict(options):
     print(f"{output}: {count:,} detections in {len(evaluation):,} images; pictures in {folder}")
 
 
+def explain(options):
+    """Refuse to explain: there is no one class of an image.
+
+    Args:
+        options: argparse.Namespace, of the command.
+
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError(
+        f"zoo explain is for what classifies: {options.run} detects objects. See its boxes by `zoo predict`; Grad-CAM "
+        "of a score that you choose is recipes.reporting.explanation.grad_cam."
+    )
+
+
 def export(options):
     """Write the detector of a run as a function from images to boxes: `zoo export`.
 

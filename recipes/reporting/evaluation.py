@@ -8,6 +8,7 @@ import tempfile
 
 import numpy as np
 
+from recipes.reporting import explanation_plots
 from recipes.reporting import plots
 from recipes.reporting.metrics import METHODS
 from recipes.reporting.metrics import Evaluation
@@ -22,8 +23,8 @@ def write_evaluation(folder, evaluation, images=None, title=""):
 
     These are `predictions.csv`, `per_class.csv`, `confusion_matrix.png` and
     `confusion_matrix_normalized.png`; with images also `examples.png`, some of them with what was
-    predicted, and `mistakes.png`, the mistakes that the model was surest of. Without labels there are
-    predictions and examples only.
+    predicted, `classes.png`, ten of each of three classes, and `mistakes.png`, the mistakes that the model was
+    surest of. Without labels there are predictions, examples and classes only.
 
     Args:
         folder: path of a folder that exists.
@@ -43,6 +44,7 @@ def write_evaluation(folder, evaluation, images=None, title=""):
     write_table(evaluation.predictions(), folder / PREDICTIONS)
     if images is not None:
         plots.save(plot_predictions(evaluation, images), folder / "examples.png")
+        plots.save(explanation_plots.plot_classes(evaluation, images), folder / "classes.png")
     if evaluation.labels is None:
         return
     write_table(evaluation.per_class().reset_index(), folder / "per_class.csv")

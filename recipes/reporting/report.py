@@ -6,6 +6,7 @@ from recipes.reporting import page
 from recipes.reporting import plots
 from recipes.reporting import report_classes
 from recipes.reporting import report_detections
+from recipes.reporting.explanation_commands import read_explanation
 from recipes.reporting.records import read_record
 
 _KINDS = (report_classes, report_detections)  # each reads what it finds of its own, and shows it
@@ -48,6 +49,7 @@ def report(runs, title=""):
             _figures(record, own),
             _curves(histories.get(name), folder),
             *(kind.section(which, evaluation, place) for which, (kind, evaluation, place) in own.items()),
+            _explained(folder),
             _shown(folder),
             _settings(record),
             name=f"run-{number}",
@@ -157,6 +159,12 @@ def _ends(history, panel):
 def _shown(folder):
     alt = "Images of a training batch as the network was shown them, with their classes."
     return page.section("What the network was shown", page.file(folder / "samples.png", alt, wide=True), level=3)
+
+
+def _explained(folder):
+    shown = read_explanation(folder).items()
+    pictures = [page.file(path, text, wide=path.stem != "grad_cam") for path, text in shown]  # that one is narrow
+    return page.section("What the network looks at", *pictures, level=3)
 
 
 def _settings(record):

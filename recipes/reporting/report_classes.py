@@ -104,8 +104,13 @@ def section(which, evaluation, folder):
     examples = page.file(
         folder / "examples.png", "Images, each with its predicted class and the confidence.", wide=True
     )
+    classes = page.file(
+        folder / "classes.png",
+        "Ten images of each of three classes, with what was predicted and how surely.",
+        wide=True,
+    )
     if evaluation.labels is None:
-        return page.section(which, f"<p>{len(evaluation):,} images without labels.</p>", examples, level=3)
+        return page.section(which, f"<p>{len(evaluation):,} images without labels.</p>", examples, classes, level=3)
     mistakes = page.file(
         folder / "mistakes.png", "The mistakes of which the model was surest, with the true class.", wide=True
     )
@@ -124,6 +129,7 @@ def section(which, evaluation, folder):
             "Confusion matrices", '<div class="grid">', *pictures, "</div>", _cells(counts, evaluation), level=4
         ),
         page.section("Examples", examples, level=4),
+        page.section("Three classes: the best, the middle one, the worst", classes, level=4),
         page.section("Most confident mistakes", mistakes, level=4),
         level=3,
     )

@@ -10,8 +10,8 @@ import keras
 class Clock(keras.callbacks.Callback):
     """Seconds of a run, split into setup, compile, train and evaluate.
 
-    Setup is all that comes before `fit`. Compile is what the first step, or dispatch of many, takes
-    beyond a usual one; of a single dispatch it is not known, and is 0.
+    Setup is all that comes before `fit`, before each where there are several. Compile is what the first
+    step, or dispatch of many, takes beyond a usual one; of a single dispatch it is not known, and is 0.
     Evaluate is validation, compiling it included, and whatever `measure("evaluate")` encloses.
 
     Example:
@@ -28,8 +28,7 @@ class Clock(keras.callbacks.Callback):
     def __init__(self):
         super().__init__()
         self.seconds = dict.fromkeys(("setup", "compile", "train", "evaluate"), 0.0)
-        self._created = time.perf_counter()
-        self._steps = []
+        self._created = self._idle_since = time.perf_counter()
 
     @contextlib.contextmanager
     def measure(self, part):
@@ -51,8 +50,9 @@ class Clock(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._fit_start = time.perf_counter()
-        self.seconds["setup"] += self._fit_start - self._created
+        self.seconds["setup"] += self._fit_start - self._idle_since
         self._evaluated_before = self.seconds["evaluate"]
+        self._steps = []
 
     def on_train_batch_begin(self, batch, logs=None):
         self._step_start = time.perf_counter()
@@ -67,7 +67,9 @@ class Clock(keras.callbacks.Callback):
         self.seconds["evaluate"] += time.perf_counter() - self._test_start
 
     def on_train_end(self, logs=None):
-        fit = time.perf_counter() - self._fit_start
+        self._idle_since = time.perf_counter()
         usual = statistics.median(self._steps[1:] or self._steps)
-        self.seconds["compile"] += max(0.0, self._steps[0] - usual)
-        self.seconds["train"] += fit - self.seconds["compile"] - (self.seconds["evaluate"] - self._evaluated_before)
+        compile_seconds = max(0.0, self._steps[0] - usual)
+        evaluated = self.seconds["evaluate"] - self._evaluated_before
+        self.seconds["compile"] += compile_seconds
+        self.seconds["train"] += self._idle_since - self._fit_start - compile_seconds - evaluated

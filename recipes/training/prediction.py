@@ -55,6 +55,35 @@ def evaluate_run(run, data_dir=None, split="validation", batch_size=64, device="
     Traceback (most recent call last):
     ValueError: nowhere does not exist. Give the folder of a finished run.
     """
+    images, labels, paths, preparation = load_split(run, data_dir, split, image_dir)
+    with on_device(device):
+        probabilities = predict(load_trained(run), images, preparation.normalize, batch_size)
+    return Evaluation(labels, probabilities, list(preparation.class_names), paths), images
+
+
+def load_split(run, data_dir=None, split="validation", image_dir=None):
+    """Load the images that a run was trained on, or measured by.
+
+    Args:
+        run: path of the folder of a run.
+        data_dir: path of the data, or None, as for `evaluate_run`. Defaults to None.
+        split: one of "validation", "test", "train". Defaults to "validation".
+        image_dir: path or None, as for `evaluate_run`. Defaults to None.
+
+    Returns:
+        `(images, labels, paths, preparation)`: uint8 `(images, height, width, 3)`, or what gives it where it is
+        sliced; labels, None where the split has none; paths, None where the images are no files; and a
+        `recipes.data.preparation.Preparation`.
+
+    Raises:
+        ValueError: as `evaluate_run`.
+
+    Example:
+
+    >>> load_split("nowhere")
+    Traceback (most recent call last):
+    ValueError: nowhere does not exist. Give the folder of a finished run.
+    """
     if split not in SPLITS:
         raise ValueError(f"`split` must be one of {', '.join(SPLITS)}. Received: {split!r}")
     record = read_record(run)
@@ -63,10 +92,7 @@ def evaluate_run(run, data_dir=None, split="validation", batch_size=64, device="
             flag, called = name.replace("_", "-"), record.arguments[name]
             raise ValueError(f"Records keep no folders. Give the one that was called {called!r}: --{flag}.")
     load = _from_arrays if record.arguments.get("data") in _NAMED else _from_files
-    images, labels, paths, preparation = load(record, pathlib.Path(run), data_dir, split, image_dir)
-    with on_device(device):
-        probabilities = predict(load_trained(run), images, preparation.normalize, batch_size)
-    return Evaluation(labels, probabilities, list(preparation.class_names), paths), images
+    return load(record, pathlib.Path(run), data_dir, split, image_dir)
 
 
 def evaluate_split(model, dataset, preparation, split="validation", data_dir=None, batch_size=64):
@@ -309,8 +335,9 @@ class _Batches(keras.utils.PyDataset):
 
 def _from_arrays(record, run, data_dir, split, image_dir):
     """Images, labels and preparation where the record names the data set."""
+    preparation = read_preparation(run) if (run / FILE).is_file() else None
     if record.arguments["data"] == "digits":
-        dataset = load_digits(record.arguments.get("image_size", 32))
+        dataset = load_digits(preparation.image_size[0] if preparation else 32)
     else:
         dataset = load_cifar10(data_dir)
     sha256 = dataset.describe()["sha256"]
@@ -319,10 +346,10 @@ def _from_arrays(record, run, data_dir, split, image_dir):
     if split == "test":
         raise ValueError(f"{dataset.name} has no third split: its test set is our validation. Give another split.")
     images, labels = getattr(dataset, f"{split}_images"), getattr(dataset, f"{split}_labels")
-    if (run / FILE).is_file():
-        return images, labels, None, read_preparation(run)
-    size = images.shape[1:3]
-    return images, labels, None, Preparation(size, "stretch", dataset.mean, dataset.std, dataset.class_names)
+    if preparation is None:
+        size = images.shape[1:3]
+        preparation = Preparation(size, "stretch", dataset.mean, dataset.std, dataset.class_names)
+    return images, labels, None, preparation
 
 
 def _from_files(record, run, data_dir, split, image_dir):

@@ -5,6 +5,7 @@ import datetime
 import importlib.metadata
 import pathlib
 import platform
+import shutil
 
 import keras
 import numpy as np
@@ -23,6 +24,10 @@ from recipes.training import memory
 from recipes.training import session
 from recipes.training.clock import Clock
 from recipes.training.progress import Progress
+from recipes.training.tracking import EVENTS
+from recipes.training.tracking import TensorBoardLogger
+from recipes.training.tracking import WandbLogger
+from recipes.training.tracking import check_project
 
 _PATHS = ("_dir", "_file", "_annotations", "weights")  # the ends of arguments that are paths
 _WRITERS = {  # of each kind of evaluation, and the images that its pictures show
@@ -47,6 +52,11 @@ class Run:
         jit_compile: bool or None.
         runs: str. Folder in which the folder of this run is made.
         quiet: bool.
+        tensorboard: bool. Defaults to True.
+        wandb: str, a project, or None. Defaults to None.
+
+    Raises:
+        ValueError: if wandb is asked for and is not installed.
 
     Example:
 
@@ -57,14 +67,31 @@ class Run:
     {'epochs': 2}
     """
 
-    def __init__(self, recipe, experiment, arguments, experiments, seed, precision, jit_compile, runs, quiet):
+    def __init__(
+        self,
+        recipe,
+        experiment,
+        arguments,
+        experiments,
+        seed,
+        precision,
+        jit_compile,
+        runs,
+        quiet,
+        tensorboard=True,
+        wandb=None,
+    ):
         self.clock = Clock()
+        self.tensorboard, self.wandb, self._wandb_logger = tensorboard, wandb, None
+        if wandb is not None:
+            check_project(wandb)
         self.seed = seed
         self.quiet = quiet
         self.policy = session.choose_policy(precision)
         self.jit_compile = session.choose_jit_compile(jit_compile)
         self.runs = pathlib.Path(runs)
         self.folder = None
+        self._history = None
         self.record = Record(
             recipe=recipe,
             experiment=experiment,
@@ -83,54 +110,66 @@ class Run:
         self._stack.enter_context(session.session(self.seed, self.policy))
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, kind, *error):
         for callback in getattr(self, "_callbacks", ()):
             if isinstance(callback, Progress):
                 callback.stop()  # an error must not leave the terminal without a cursor
+        if self._wandb_logger is not None:
+            self._wandb_logger.finish(failed=kind is not None)
         self._stack.close()
 
-    def fit(self, model, data, *, epochs, steps_per_epoch, callbacks=(), **arguments):
+    def fit(self, model, data, *, epochs, steps_per_epoch, initial_epoch=0, callbacks=(), **arguments):
         """Make the folder, and train: the model's `fit`, with the callbacks that every run has.
 
-        These put the learning rate into the history, the history into `history.csv`, and keep
-        seconds and progress.
+        These put the learning rate into the history, the history into `history.csv`, for TensorBoard into
+        `history.tfevents`, where asked to wandb, and keep seconds and progress. Called again, with `initial_epoch`,
+        it goes on in the same folder, files and history: another phase of the training, perhaps of another model.
 
         Args:
             model: a compiled `keras.Model`.
             data: `tf.data.Dataset` or `keras.utils.PyDataset` of training batches; or
                 `recipes.training.memory.InMemoryData`, which many steps at a time are trained on.
-            epochs: int.
+            epochs: int. The epoch to end before.
             steps_per_epoch: int; or, of data in memory, a list of ints, where epochs differ.
+            initial_epoch: int. The epoch to begin with. Defaults to 0.
             callbacks: further callbacks. Those that measure, and say so by an attribute `measures = True`, come
                 before those of the run, so that what they measure is shown and written. Defaults to none.
             **arguments: of `keras.Model.fit`; for data in memory, of `recipes.training.memory.fit`.
 
         Returns:
-            The `keras.callbacks.History`.
+            The `keras.callbacks.History`, of all phases.
+
+        Raises:
+            ValueError: if the folder cannot be made, or wandb cannot begin a run.
         """
-        self.folder = self._make_folder()
+        goes_on = self.folder is not None
+        self.folder = self.folder or self._make_folder()
         measuring = [each for each in callbacks if getattr(each, "measures", False)]
         callbacks = [each for each in callbacks if each not in measuring]
         self._callbacks = [
             *measuring,
             self.clock,
             LearningRateLogger(),
-            keras.callbacks.CSVLogger(str(self.folder / "history.csv")),
-            Progress(epochs, np.sum(np.broadcast_to(steps_per_epoch, epochs)), self.quiet),
+            keras.callbacks.CSVLogger(str(self.folder / "history.csv"), append=goes_on),
+            *self._trackers(),
+            Progress(epochs, np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch:]), self.quiet),
         ]
+        arguments |= {"epochs": epochs, "initial_epoch": initial_epoch}
         if isinstance(data, memory.InMemoryData):
             arguments.pop("shuffle", None)  # they have an order of their own
             if isinstance(steps_per_epoch, int):
                 arguments["steps_per_epoch"] = steps_per_epoch
-            return memory.fit(model, data, epochs=epochs, callbacks=[*self._callbacks, *callbacks], **arguments)
-        return model.fit(
-            data,
-            epochs=epochs,
-            steps_per_epoch=_given_steps(data, steps_per_epoch),
-            verbose=0,
-            callbacks=[*self._callbacks, *_epoch_callbacks(data), *callbacks],
-            **arguments,
-        )
+            history = memory.fit(model, data, callbacks=[*self._callbacks, *callbacks], **arguments)
+        else:
+            history = model.fit(
+                data,
+                steps_per_epoch=_given_steps(data, steps_per_epoch),
+                verbose=0,
+                callbacks=[*self._callbacks, *_epoch_callbacks(data), *callbacks],
+                **arguments,
+            )
+        self._history = _joined(self._history, history)
+        return self._history
 
     def finish(self, model, history, dataset, learning_rates, samples, metrics=None, evaluation=None, preparation=None):
         """Write the folder: the model, pictures, tables of the evaluation, and last the record.
@@ -176,6 +215,8 @@ class Run:
         record.seconds["total"] = round(self.clock.total, 2)
         record.images_per_second = round(images / self.clock.seconds["train"], 1)
         record.write(self.folder / "record.json")
+        if self._wandb_logger is not None:
+            self._wandb_logger.finish(record.metrics["final"])
         return record
 
     def _keep(self, evaluation, dataset):
@@ -187,6 +228,22 @@ class Run:
             self.record.metrics["interval_methods"] = METHODS
         write, images = _WRITERS[type(evaluation)]
         write(self.folder, evaluation, images(dataset), f"{self.record.recipe}, {self.record.experiment}")
+
+    def _trackers(self):
+        """Callbacks for TensorBoard and wandb, as far as they are asked for."""
+        trackers = [TensorBoardLogger(self.folder / EVENTS)] if self.tensorboard else []
+        if self.wandb is None:
+            return trackers
+        if self._wandb_logger is not None:
+            return [*trackers, self._wandb_logger]  # another phase of the same run
+        known = ("recipe", "experiment", "seed", "precision", "device", "versions")
+        config = self.record.arguments | {name: getattr(self.record, name) for name in known}
+        try:
+            self._wandb_logger = WandbLogger(self.wandb, self.folder.name, self.folder, config, self.quiet)
+        except ValueError:
+            shutil.rmtree(self.folder)  # nothing half-done
+            raise
+        return [*trackers, self._wandb_logger]
 
     def _make_folder(self):
         time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -225,7 +282,7 @@ class RangeTestRun(Run):
         self.range_arguments = range_arguments
         self.result = None
 
-    def fit(self, model, data, *, epochs, steps_per_epoch, callbacks=(), **arguments):
+    def fit(self, model, data, *, epochs, steps_per_epoch, initial_epoch=0, callbacks=(), **arguments):
         self._callbacks = [Progress(None, self.range_arguments["steps"], self.quiet)]
         kept = {name: value for name, value in arguments.items() if not name.startswith("validation_")}
         self.result = LRFinder(model, **self.range_arguments).find(
@@ -243,6 +300,14 @@ class RangeTestRun(Run):
 
 class _Found(Exception):
     """Ends a recipe after its range test: what follows `fit` reports a training."""
+
+
+def _joined(before, history):
+    """The history of a phase behind that of those before it."""
+    if before is not None:
+        history.epoch = before.epoch + history.epoch
+        history.history = {name: before.history[name] + values for name, values in history.history.items()}
+    return history
 
 
 def _given_steps(data, steps_per_epoch):
