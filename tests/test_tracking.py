@@ -1,6 +1,7 @@
 """What follows a training: TensorBoard's files by TensorFlow's reader, wandb by a stand-in and offline."""
 
 import sys
+import time
 import types
 
 import numpy as np
@@ -108,6 +109,8 @@ def test_wandb_itself_needs_no_network_offline(small_run, tmp_path, monkeypatch)
     monkeypatch.setenv("WANDB_RUN_GROUP", "a sweep of digits")
     record = train("demo", **SHORT, runs=str(tmp_path), wandb="digits")
     (kept,) = (record.folder / "wandb").glob("offline-run-*/*.wandb")
-    content = kept.read_bytes()
-    for word in (b"digits", b"a sweep of digits", b"val_accuracy", record.folder.name.encode()):
-        assert word in content
+    words = [b"digits", b"a sweep of digits", b"val_accuracy", record.folder.name.encode()]
+    end = time.monotonic() + 60  # a process of its own writes it
+    while not all(word in kept.read_bytes() for word in words):
+        assert time.monotonic() < end, kept.read_bytes()
+        time.sleep(0.1)
