@@ -70,7 +70,7 @@ def weights_of(model):
 def test_experiments_train_in_phases_and_keep_the_best(name, small, photographs, tmp_path):
     images = {"image_size": 16, "batch_size": 40} if name == "demo" else {"data_dir": str(photographs)}
     images |= {"rescale": 24} if name == "rescale_512" else {}
-    strategy = resolve(train, name, {})["strategy"]
+    images |= {"batch_size": 4} if name == "nature_mini" else {}  # one cycle needs some steps
     record = train(name, **{**SHORT, "learning_rate": 0.01, **images}, runs=str(tmp_path))
     assert len(record.history["loss"]) == record.epochs == 3
     assert np.isfinite(record.history["loss"]).all()
@@ -83,8 +83,8 @@ def test_experiments_train_in_phases_and_keep_the_best(name, small, photographs,
     assert read_preparation(record.folder).image_size == (side, side)
     again, _ = evaluate_run(record.folder, None if name == "demo" else photographs)
     assert again.aca == pytest.approx(record.metrics["final"]["val_aca"])
-    parts = [group for group in record.seconds.values() if group < 0]
-    assert not parts and strategy in nature12k_finetune.STRATEGIES
+    parts = [record.seconds[name] for name in ("setup", "compile", "train", "evaluate")]
+    assert min(parts) >= 0 and sum(parts) <= record.seconds["total"] + 0.1
 
 
 def test_documented_settings():
@@ -158,7 +158,12 @@ def test_a_run_of_ours_gives_its_weights_and_pixels(small, photographs, tmp_path
         np.testing.assert_array_equal(found[name], source[name])
     assert found["predictions/kernel"].shape == (8, 3)
     with pytest.raises(ValueError, match="model.keras does not fit resnet18: conv1_conv has no weights"):
-        train("head", **arguments | {"architecture": "ResNet18"}, data_dir=str(photographs), weights=str(path))
+        train(
+            "head",
+            **arguments | {"architecture": "ResNet18", "image_size": 32},
+            data_dir=str(photographs),
+            weights=str(path),
+        )
 
 
 def test_a_checkpoint_of_torchvision_is_taken_and_stays_as_it_is(small, photographs, tmp_path):
