@@ -116,6 +116,16 @@ def _add_data(commands):
     command.add_argument("--skip-bad", action="store_true", help="leave out what is missing or cannot be read")
     command.set_defaults(command=_arrange)
 
+    command = commands.add_parser("export", help="CIFAR-10, or scikit-learn's digits, as class folders of PNG files")
+    command.add_argument("name", metavar="NAME", help="cifar10 or digits")
+    command.add_argument("output", metavar="OUTPUT", help="folder that is not there yet; train and val are made in it")
+    command.add_argument("--count", type=int, metavar="INT", help="images for training (default: all)")
+    text = "images for validation (default: the same share)"
+    command.add_argument("--validation-count", type=int, metavar="INT", help=text)
+    command.add_argument("--data-dir", metavar="FOLDER", help="of CIFAR-10 (default: it is downloaded)")
+    command.add_argument("--seed", type=int, default=0, help="of the choice of images (default: 0)")
+    command.set_defaults(command=_export)
+
 
 def _add_recipe(command, arguments, without=()):
     """Give `zoo run RECIPE` and the like the options that the recipe's signature has."""
@@ -167,6 +177,13 @@ def _arrange(options):
     for problem in skipped:
         print(f"left out: {problem}")
     arrange.show_counts(counts)
+
+
+def _export(options):
+    from recipes.data.arrange import show_counts
+    from recipes.data.export import export_dataset
+
+    show_counts(export_dataset(**{name: value for name, value in vars(options).items() if name != "command"}))
 
 
 def _lr_find(options):

@@ -104,6 +104,7 @@ def test_a_run_leaves_a_folder_that_says_everything(davidnet_run, backend):
     assert files == {
         "record.json",
         "history.csv",
+        "history.tfevents",
         "model.keras",
         "curves.png",
         "learning_rate.png",
@@ -119,7 +120,7 @@ def test_a_run_leaves_a_folder_that_says_everything(davidnet_run, backend):
     assert written["versions"]["keras"] == keras.__version__
     assert written["data"]["sha256"] == few().describe()["sha256"]
     assert set(written["arguments"]) == set(resolve(train, "ours", {})) - {
-        *("seed", "precision", "jit_compile", "runs", "quiet")
+        *("seed", "precision", "jit_compile", "runs", "quiet", "tensorboard", "wandb")
     }
     parts = written["seconds"]
     assert set(parts) == {"setup", "compile", "train", "evaluate", "total"}

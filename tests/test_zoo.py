@@ -33,12 +33,14 @@ BUILDERS = [
     (zoo.BiTResNet50, {"width": 3, "classes": 100}, 211_174_080 + 614_500, 211_174_080 + 614_500, (7, 7, 6144)),
     (zoo.BiTResNet101, {"classes": 10}, 42_492_480 + 20_490, 42_492_480 + 20_490, (7, 7, 2048)),
     (zoo.BiTResNet152, {"classes": 10}, 232_238_208 + 40_970, 232_238_208 + 40_970, (7, 7, 4096)),
+    (zoo.BlockCNN, {}, 37_888 + 15_690, 37_888 + 15_690, (7, 7, 32)),
 ]
 # One of each, small: builder, arguments, shape of the images.
 SMALL = [
     (zoo.DavidNet, {"classes": 3}, (32, 32, 3)),
     (zoo.SpeedNet, {"classes": 3, "widths": (8, 16, 16), "convolutions": 3}, (32, 32, 3)),
     (zoo.AlexNet, {"classes": 3, "hidden_units": (16,)}, (63, 63, 3)),
+    (zoo.BlockCNN, {"classes": 3, "filters": 4, "activation": "gelu", "batch_normalization": True}, (32, 48, 3)),
     (zoo.ResNet18, {"classes": 3}, (32, 32, 3)),
     (zoo.BiTResNet50, {"classes": 3, "depths": (1, 2)}, (32, 32, 3)),
     (zoo.BiTResNet101, {"classes": 3, "depths": (1,)}, (32, 32, 3)),
@@ -284,7 +286,7 @@ def test_adaptive_pooling_of_unknown_sizes_in_a_compiled_step():
     assert keras.layers.deserialize(keras.layers.serialize(model.layers[-1])).output_size == 6
 
 
-@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:5])
+@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:6])
 def test_outputs_are_float32_probabilities_under_mixed_float16(builder, arguments, shape, mixed_float16):
     model = builder(input_shape=shape, **arguments)
     outputs = model(draw(2, *shape))
@@ -312,7 +314,7 @@ def test_dropout_of_resnets_is_before_the_classifier(images):
     np.testing.assert_allclose(to_numpy(features(images)), to_numpy(dropped(images)))
 
 
-@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:5])
+@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:6])
 def test_networks_begin_with_a_given_tensor(builder, arguments, shape):
     pixels = keras.Input(shape)
     scaled = keras.layers.Rescaling(1 / 255)(pixels)
@@ -378,7 +380,7 @@ def test_saved_weights_load(images, tmp_path):
     np.testing.assert_array_equal(to_numpy(again(images)), to_numpy(model(images)))
 
 
-@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:5])
+@pytest.mark.parametrize(("builder", "arguments", "shape"), SMALL[:6])
 def test_channels_first_is_the_same_function(builder, arguments, shape, channels_first):
     first = build(builder, input_shape=(shape[2], *shape[:2]), **arguments)
     headless = outline(builder, input_shape=(shape[2], *shape[:2]), include_top=False)

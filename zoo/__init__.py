@@ -8,6 +8,7 @@ from zoo.alexnet import AlexNet
 from zoo.bit import BiTResNet50
 from zoo.bit import BiTResNet101
 from zoo.bit import BiTResNet152
+from zoo.block_cnn import BlockCNN
 from zoo.convolution import Conv2D
 from zoo.convolution import StandardizedConv2D
 from zoo.davidnet import DavidNet
@@ -33,6 +34,7 @@ _BUILDERS = {
     "BiTResNet50": BiTResNet50,
     "BiTResNet101": BiTResNet101,
     "BiTResNet152": BiTResNet152,
+    "BlockCNN": BlockCNN,
     "DavidNet": DavidNet,
     "ResNet9": ResNet9,
     "ResNet18": ResNet18,

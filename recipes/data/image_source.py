@@ -26,6 +26,8 @@ class ImageSource:
         group_column: str. Column with the patients, who are not divided by a split. Defaults to None.
         image_dir: str. Folder in which the paths of a csv begin, besides its own. Defaults to None.
         validation_fraction: float. Split off the training where no validation is given. Defaults to 0.2.
+        validation_as_test: bool. Whether a validation that is given is the test, and another one is split off
+            the training. Defaults to False.
         skip_bad: bool. Whether to leave out what cannot be read. Defaults to False.
         cache: one of "auto", "memory", "disk", "none": where decoded images are kept. Defaults to "auto".
         cache_dir: str. Folder of the cache on the disk, or None for the user's. Defaults to None.
@@ -45,6 +47,7 @@ class ImageSource:
     group_column: str | None = None
     image_dir: str | None = None
     validation_fraction: float = 0.2
+    validation_as_test: bool = False
     skip_bad: bool = False
     cache: Literal[CACHES] = "auto"
     cache_dir: str | None = None
@@ -90,5 +93,6 @@ class ImageSource:
         return len(train), median_size(train.paths)
 
     def _where(self, seed):
-        names = ("layout", "path_column", "label_column", "group_column", "image_dir", "validation_fraction")
+        names = ("layout", "path_column", "label_column", "group_column", "image_dir")
+        names += ("validation_fraction", "validation_as_test")
         return {"seed": seed, **{name: getattr(self, name) for name in names}}

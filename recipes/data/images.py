@@ -24,6 +24,7 @@ def load_image_dataset(
     group_column=None,
     image_dir=None,
     train_size=None,
+    validation_as_test=False,
 ):
     """Load images for training, validation and, where they are there, test.
 
@@ -50,6 +51,8 @@ def load_image_dataset(
         image_dir: path that a csv's paths begin at, besides its own folder, or None. Defaults to None.
         train_size: int or (height, width) of the training images, where these are cropped after they were
             turned and the like; None for `image_size`. Defaults to None.
+        validation_as_test: bool. Whether a validation that is given is the test, and another one is split off
+            the training. Defaults to False.
 
     Returns:
         A `Dataset`, whose images are array-likes: NumPy arrays, mapped files, or `DecodedImages`.
@@ -76,6 +79,7 @@ def load_image_dataset(
     decoding.check_fit(fit)
     columns = {"path_column": path_column, "label_column": label_column, "group_column": group_column}
     settings = {"layout": layout, "validation_fraction": validation_fraction, "seed": seed, "image_dir": image_dir}
+    settings["validation_as_test"] = validation_as_test
     found = layouts.find_splits(data_dir, **settings, **columns)
     cache = caches.choose_cache(cache, sum(map(len, found.values())), max(size, train_size), cache_dir)
     images, problems = {}, {}

@@ -30,6 +30,7 @@ def find_splits(
     label_column=None,
     group_column=None,
     image_dir=None,
+    validation_as_test=False,
 ):
     """List the images for training, validation and test that a folder or a csv holds.
 
@@ -47,6 +48,8 @@ def find_splits(
         label_column: str or None. Defaults to None.
         group_column: str or None. No group may be in two splits. Defaults to None.
         image_dir: path that a csv's paths begin at, besides its own folder, or None. Defaults to None.
+        validation_as_test: bool. Whether a validation that is given is the test, and another one is split off
+            the training. Defaults to False.
 
     Returns:
         dict from "train", "validation" and, where there is one, "test" to `ImageFiles`.
@@ -82,6 +85,10 @@ def find_splits(
         raise ValueError(f"{path} holds none of these: {_EXPECTED}.")
     if len(found["train"].class_names) < 2:
         raise ValueError(f"{path} holds one class, {found['train'].class_names[0]}. There must be two to tell apart.")
+    if validation_as_test and "validation" in found:
+        if "test" in found:
+            raise ValueError(f"{path} has a test already: leave out `validation_as_test`, or the test.")
+        found["test"] = found.pop("validation")
     if "validation" not in found:
         train = found["train"]
         parts = splits.split(train.labels, validation_fraction, seed, train.groups, train.class_names)

@@ -82,14 +82,16 @@ class Preparation(Stored):
     """Size, fit, statistics and class names that go with a model.
 
     Args:
-        image_size: int or (height, width).
+        image_size: int or (height, width), to which files are read.
         fit: "stretch", "crop", "pad" or "center_crop", as `recipes.data.decoding.read_image` explains.
         mean: float or three of them, from 0 to 255. Taken from each pixel.
         std: float or three of them, positive. By which the pixels are then divided.
         class_names: list of str, in the order of the model's outputs.
+        crop_size: int or (height, width) of the middle that the model is shown, or None for all of an image.
+            Defaults to None.
 
     Raises:
-        ValueError: for a size, fit, statistics or names that are none.
+        ValueError: for a size, a crop larger than it, a fit, statistics or names that are none.
 
     Example:
 
@@ -105,6 +107,7 @@ class Preparation(Stored):
     mean: tuple
     std: tuple
     class_names: list
+    crop_size: tuple | None = None
 
     def __post_init__(self):
         decoding.check_fit(self.fit)
@@ -114,8 +117,41 @@ class Preparation(Stored):
             "std": check_channels("std", self.std, least=1e-6),
             "class_names": check_names(self.class_names),
         }
+        if self.crop_size is not None:
+            checked["crop_size"] = decoding.check_size(self.crop_size)
+            if any(part > side for part, side in zip(checked["crop_size"], checked["image_size"])):
+                raise ValueError(
+                    f"`crop_size` must be at most `image_size`, {checked['image_size']}. Received: {self.crop_size!r}"
+                )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def shown_size(self):
+        """(height, width) of what the model is shown."""
+        return self.crop_size or self.image_size
+
+    @classmethod
+    def from_dict(cls, values):
+        return super().from_dict({"crop_size": None, **values} if isinstance(values, dict) else values)
+
+    def crop(self, images):
+        """Cut out the middle that the model is shown.
+
+        Args:
+            images: array `(..., height, width, 3)`, at least as large as the crop.
+
+        Returns:
+            An array of the same dtype; where nothing is cut out, the same.
+        """
+        if self.crop_size is None:
+            return images
+        height, width = self.crop_size
+        top, left = (images.shape[-3] - height) // 2, (images.shape[-2] - width) // 2
+        return images[..., top : top + height, left : left + width, :]
+
+    def normalize(self, images):
+        return super().normalize(self.crop(images))
 
     def read(self, paths):
         """Read image files as the model was shown them, but for the normalisation.
@@ -124,14 +160,15 @@ class Preparation(Stored):
             paths: a path, or a list of them.
 
         Returns:
-            uint8 `(height, width, 3)`, or for a list `(files, height, width, 3)`.
+            uint8 `(height, width, 3)`, or for a list `(files, height, width, 3)`; the middle alone, where there
+            is a `crop_size`.
 
         Raises:
             ValueError: that names every file that cannot be read.
         """
         if isinstance(paths, (str, os.PathLike)):
-            return decoding.read_image(paths, self.image_size, self.fit)
-        return decoding.read_images(list(paths), self.image_size, self.fit)
+            return self.crop(decoding.read_image(paths, self.image_size, self.fit))
+        return self.crop(decoding.read_images(list(paths), self.image_size, self.fit))
 
 
 def read_preparation(folder):

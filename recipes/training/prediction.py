@@ -309,8 +309,9 @@ class _Batches(keras.utils.PyDataset):
 
 def _from_arrays(record, run, data_dir, split, image_dir):
     """Images, labels and preparation where the record names the data set."""
+    preparation = read_preparation(run) if (run / FILE).is_file() else None
     if record.arguments["data"] == "digits":
-        dataset = load_digits(record.arguments.get("image_size", 32))
+        dataset = load_digits(preparation.image_size[0] if preparation else 32)
     else:
         dataset = load_cifar10(data_dir)
     sha256 = dataset.describe()["sha256"]
@@ -319,10 +320,10 @@ def _from_arrays(record, run, data_dir, split, image_dir):
     if split == "test":
         raise ValueError(f"{dataset.name} has no third split: its test set is our validation. Give another split.")
     images, labels = getattr(dataset, f"{split}_images"), getattr(dataset, f"{split}_labels")
-    if (run / FILE).is_file():
-        return images, labels, None, read_preparation(run)
-    size = images.shape[1:3]
-    return images, labels, None, Preparation(size, "stretch", dataset.mean, dataset.std, dataset.class_names)
+    if preparation is None:
+        size = images.shape[1:3]
+        preparation = Preparation(size, "stretch", dataset.mean, dataset.std, dataset.class_names)
+    return images, labels, None, preparation
 
 
 def _from_files(record, run, data_dir, split, image_dir):

@@ -38,6 +38,8 @@ def _settings(
     jit_compile: bool | None = None,
     runs: str = "runs",
     quiet: bool = False,
+    tensorboard: bool = True,
+    wandb: str | None = None,
 ):
     """What every recipe takes.
 
@@ -48,6 +50,9 @@ def _settings(
         jit_compile: bool, whether to compile with XLA, or None to choose by device. Defaults to None.
         runs: str. Folder in which the folder of the run is made. Defaults to "runs".
         quiet: bool. Whether to show no progress. Defaults to False.
+        tensorboard: bool. Whether to write the history for TensorBoard too, beside the csv. Defaults to True.
+        wandb: str. Project of Weights & Biases to log to, or ENTITY/PROJECT; None for none. It needs the
+            package wandb, and no network where the environment says WANDB_MODE=offline. Defaults to None.
     """
 
 

@@ -5,6 +5,7 @@ import datetime
 import importlib.metadata
 import pathlib
 import platform
+import shutil
 
 import keras
 import numpy as np
@@ -23,6 +24,10 @@ from recipes.training import memory
 from recipes.training import session
 from recipes.training.clock import Clock
 from recipes.training.progress import Progress
+from recipes.training.tracking import EVENTS
+from recipes.training.tracking import TensorBoardLogger
+from recipes.training.tracking import WandbLogger
+from recipes.training.tracking import check_project
 
 _PATHS = ("_dir", "_file", "_annotations", "weights")  # the ends of arguments that are paths
 _WRITERS = {  # of each kind of evaluation, and the images that its pictures show
@@ -47,6 +52,11 @@ class Run:
         jit_compile: bool or None.
         runs: str. Folder in which the folder of this run is made.
         quiet: bool.
+        tensorboard: bool. Defaults to True.
+        wandb: str, a project, or None. Defaults to None.
+
+    Raises:
+        ValueError: if wandb is asked for and is not installed.
 
     Example:
 
@@ -57,8 +67,24 @@ class Run:
     {'epochs': 2}
     """
 
-    def __init__(self, recipe, experiment, arguments, experiments, seed, precision, jit_compile, runs, quiet):
+    def __init__(
+        self,
+        recipe,
+        experiment,
+        arguments,
+        experiments,
+        seed,
+        precision,
+        jit_compile,
+        runs,
+        quiet,
+        tensorboard=True,
+        wandb=None,
+    ):
         self.clock = Clock()
+        self.tensorboard, self.wandb, self._wandb_logger = tensorboard, wandb, None
+        if wandb is not None:
+            check_project(wandb)
         self.seed = seed
         self.quiet = quiet
         self.policy = session.choose_policy(precision)
@@ -84,18 +110,20 @@ class Run:
         self._stack.enter_context(session.session(self.seed, self.policy))
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, kind, *error):
         for callback in getattr(self, "_callbacks", ()):
             if isinstance(callback, Progress):
                 callback.stop()  # an error must not leave the terminal without a cursor
+        if self._wandb_logger is not None:
+            self._wandb_logger.finish(failed=kind is not None)
         self._stack.close()
 
     def fit(self, model, data, *, epochs, steps_per_epoch, initial_epoch=0, callbacks=(), **arguments):
         """Make the folder, and train: the model's `fit`, with the callbacks that every run has.
 
-        These put the learning rate into the history, the history into `history.csv`, and keep
-        seconds and progress. Called again, with `initial_epoch`, it goes on in the same folder,
-        csv and history: another phase of the training, perhaps of another model.
+        These put the learning rate into the history, the history into `history.csv`, for TensorBoard into
+        `history.tfevents`, where asked to wandb, and keep seconds and progress. Called again, with
+        `initial_epoch`, it goes on in all of them: another phase of the training, perhaps of another model.
 
         Args:
             model: a compiled `keras.Model`.
@@ -110,9 +138,14 @@ class Run:
 
         Returns:
             The `keras.callbacks.History`, of all phases.
+
+        Raises:
+            ValueError: if the folder cannot be made, or wandb cannot begin a run.
         """
         goes_on = self.folder is not None
-        self.folder = self.folder or self._make_folder()
+        if not goes_on:
+            self.folder = self._make_folder()
+            self._trackers = self._make_trackers()
         measuring = [each for each in callbacks if getattr(each, "measures", False)]
         callbacks = [each for each in callbacks if each not in measuring]
         self._callbacks = [
@@ -120,6 +153,7 @@ class Run:
             self.clock,
             LearningRateLogger(),
             keras.callbacks.CSVLogger(str(self.folder / "history.csv"), append=goes_on),
+            *self._trackers,
             Progress(epochs, np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch:]), self.quiet),
         ]
         arguments |= {"epochs": epochs, "initial_epoch": initial_epoch}
@@ -183,6 +217,8 @@ class Run:
         record.seconds["total"] = round(self.clock.total, 2)
         record.images_per_second = round(images / self.clock.seconds["train"], 1)
         record.write(self.folder / "record.json")
+        if self._wandb_logger is not None:
+            self._wandb_logger.finish(record.metrics["final"])
         return record
 
     def _keep(self, evaluation, dataset):
@@ -194,6 +230,20 @@ class Run:
             self.record.metrics["interval_methods"] = METHODS
         write, images = _WRITERS[type(evaluation)]
         write(self.folder, evaluation, images(dataset), f"{self.record.recipe}, {self.record.experiment}")
+
+    def _make_trackers(self):
+        """Callbacks for TensorBoard and wandb, as far as they are asked for."""
+        trackers = [TensorBoardLogger(self.folder / EVENTS)] if self.tensorboard else []
+        if self.wandb is None:
+            return trackers
+        known = ("recipe", "experiment", "seed", "precision", "device", "versions")
+        config = self.record.arguments | {name: getattr(self.record, name) for name in known}
+        try:
+            self._wandb_logger = WandbLogger(self.wandb, self.folder.name, self.folder, config, self.quiet)
+        except ValueError:
+            shutil.rmtree(self.folder)  # nothing half-done
+            raise
+        return [*trackers, self._wandb_logger]
 
     def _make_folder(self):
         time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")

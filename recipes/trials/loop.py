@@ -58,7 +58,7 @@ def _start(study, trial, given):
     folder = study.folder_of(trial)
     own = {"seed": study.seed(trial), "runs": str(folder), "quiet": True}
     arguments = {**study.settings.arguments, **trial.params, **{name: own[name] for name in given}}
-    return TrialProcess(folder, study.settings.target, arguments)
+    return TrialProcess(folder, study.settings.target, arguments, group=study.folder.name)
 
 
 def _follow(study, trial, process):

@@ -41,6 +41,8 @@ class TrialProcess:
         folder: a `pathlib.Path`, made here.
         target: str. What it calls: "module:attribute".
         arguments: dict, of what JSON can hold.
+        group: str. What wandb puts its run under, unless the environment says it; "" for nothing.
+            Defaults to "".
 
     Example:
 
@@ -52,7 +54,7 @@ class TrialProcess:
     'TypeError: math.floor() takes exactly one argument (0 given)'
     """
 
-    def __init__(self, folder, target, arguments):
+    def __init__(self, folder, target, arguments, group=""):
         self.folder = folder
         self.seen = 0
         folder.mkdir(parents=True)
@@ -63,7 +65,7 @@ class TrialProcess:
                 stdin=subprocess.PIPE,  # closes when this process ends, and ends the trial
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=_environment(group),
                 start_new_session=True,
             )
         self._started = time.monotonic()
@@ -123,6 +125,11 @@ class TrialProcess:
         new = list(enumerate(values, start=1))[self.seen :]
         self.seen = len(values)
         return [(epoch, value) for epoch, value in new if not math.isnan(value)]
+
+
+def _environment(group):
+    own = {"WANDB_RUN_GROUP": group} if group else {}
+    return own | os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def read_history(folder, metric):
