@@ -1,6 +1,6 @@
 """Photographs of nature with ResNets that were trained on others: experiment 003, part B.
 
-    zoo run nature12k_finetune --data-dir nature_12K --weights imagenet
+    zoo run nature12k_finetune --data-dir nature_12K --experiment head
 
 Source: a course assignment in PyTorch: nature_12K, ten classes of iNaturalist, by ResNet-50 with the weights of
 ImageNet and another head: a dense layer of 2,048, ReLU, dropout 0.3, and the classes. Only the head was trained, at
@@ -17,7 +17,9 @@ Its code freezes weights alone: in training, batch normalisation would go by the
 drift, in a backbone that is called frozen. Here both are frozen.
 
 Its validation is a fifth of the training images, by class and by seed, and its test the folder `val`:
-`validation_as_test`. Any photographs will do, in a folder with one folder for each class, or by a csv; and other weights: the path of a
+`validation_as_test`.
+
+Any photographs will do, in a folder with one folder for each class, or by a csv; and other weights: the path of a
 checkpoint of torchvision or timm, or `runs/.../model.keras` of a run. So will other networks, such as
 `--architecture keras.applications:MobileNetV3Small`. Experiment `nature_mini` is for a hundred photographs and two
 CPU cores, and `demo` the same code on scikit-learn's digits. What was measured here is kept beside this file, in
