@@ -147,6 +147,51 @@ class TopDown(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="zoo")
+class LevelConv2D(Conv2D):
+    """One convolution, with a bias, for the maps of several levels.
+
+    Call it on a list of maps: it returns a list. Called on each by itself, a layer would turn its kernel into
+    half precision, and the gradient back, once for every level.
+
+    Args:
+        *args: of `keras.layers.Conv2D`.
+        **kwargs: likewise, but for `use_bias` and `activation`.
+
+    Example:
+
+    >>> levels = [keras.ops.ones((1, side, side, 2)) for side in (8, 4)]
+    >>> [tuple(each.shape) for each in LevelConv2D(3, 3, padding="same")(levels)]
+    [(1, 8, 8, 3), (1, 4, 4, 3)]
+
+    Reference:
+        https://arxiv.org/abs/1708.02002
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.input_spec = None  # that of one map
+
+    def build(self, input_shape):
+        super().build(input_shape[0])
+        self.input_spec = None
+
+    def call(self, inputs):
+        kernel = keras.ops.convert_to_tensor(self.kernel)
+        shape = [1] * 4
+        shape[channel_axis()] = self.filters
+        bias = keras.ops.reshape(self.bias, shape)
+        return [keras.ops.add(self.convolution_op(each, kernel), bias) for each in inputs]
+
+    def compute_output_shape(self, input_shape):
+        one = super().compute_output_shape
+        return [one(shape) for shape in input_shape] if isinstance(input_shape[0], (tuple, list)) else one(input_shape)
+
+    def compute_output_spec(self, inputs):
+        shapes = self.compute_output_shape([each.shape for each in inputs])
+        return [keras.KerasTensor(shape, self.compute_dtype) for shape in shapes]
+
+
+@keras.saving.register_keras_serializable(package="zoo")
 class AnchorConv2D(Conv2D):
     """A 3x3 convolution whose channels are listed anchor by anchor: the end of a detector's head.
 
@@ -289,10 +334,10 @@ def _pyramid(taps, channels):
 def _tower(levels, name, channels, depth, normalization):
     """The convolutions before the last, the same for all levels."""
     for number in range(1, depth + 1):
-        convolution = _layer(levels[0].shape[channel_axis()], channels, 3, f"{name}_{number}")
+        convolution = _layer(levels[0].shape[channel_axis()], channels, 3, f"{name}_{number}", kind=LevelConv2D)
         normalize = _normalization(normalization, channels, f"{name}_{number}")
         activate = keras.layers.ReLU(name=f"{name}_{number}_relu")
-        levels = [activate(normalize(level)(convolution(each))) for level, each in zip(_LEVELS, levels)]
+        levels = [activate(normalize(level)(each)) for level, each in zip(_LEVELS, convolution(levels))]
     return levels
 
 
@@ -315,8 +360,8 @@ def _convolution(x, filters, size, name, stride=1):
     return _layer(inputs, filters, size, name, stride)(x)
 
 
-def _layer(inputs, filters, size, name, stride=1):
-    return Conv2D(
+def _layer(inputs, filters, size, name, stride=1, kind=Conv2D):
+    return kind(
         filters,
         size,
         stride,
