@@ -102,9 +102,11 @@ def freeze_below(model, stages=0, *, frozen_statistics=True):
     below = None if cut is start else keras.Model(start, cut)
     trained = None if cut is top else keras.Model(cut, top)
     head = None if top is model.outputs[0] else keras.Model(top, model.outputs[0])
-    model.trainable = True
-    if below is not None:
-        below.trainable = False
+    # Each layer by itself: on TensorFlow, a model did not always hand on to its layers that it is trainable again.
+    for layer in [model, *model.layers]:
+        layer.trainable = True
+    for layer in [] if below is None else [below, *below.layers]:
+        layer.trainable = False
 
     def above(x):
         if trained is not None:
