@@ -122,8 +122,8 @@ class Run:
         """Make the folder, and train: the model's `fit`, with the callbacks that every run has.
 
         These put the learning rate into the history, the history into `history.csv`, for TensorBoard into
-        `history.tfevents`, where asked to wandb, and keep seconds and progress. Called again, with `initial_epoch`,
-        it goes on in the same folder, files and history: another phase of the training, perhaps of another model.
+        `history.tfevents`, where asked to wandb, and keep seconds and progress. Called again, with
+        `initial_epoch`, it goes on in all of them: another phase of the training, perhaps of another model.
 
         Args:
             model: a compiled `keras.Model`.
@@ -143,7 +143,9 @@ class Run:
             ValueError: if the folder cannot be made, or wandb cannot begin a run.
         """
         goes_on = self.folder is not None
-        self.folder = self.folder or self._make_folder()
+        if not goes_on:
+            self.folder = self._make_folder()
+            self._trackers = self._make_trackers()
         measuring = [each for each in callbacks if getattr(each, "measures", False)]
         callbacks = [each for each in callbacks if each not in measuring]
         self._callbacks = [
@@ -151,7 +153,7 @@ class Run:
             self.clock,
             LearningRateLogger(),
             keras.callbacks.CSVLogger(str(self.folder / "history.csv"), append=goes_on),
-            *self._trackers(),
+            *self._trackers,
             Progress(epochs, np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch:]), self.quiet),
         ]
         arguments |= {"epochs": epochs, "initial_epoch": initial_epoch}
@@ -229,13 +231,11 @@ class Run:
         write, images = _WRITERS[type(evaluation)]
         write(self.folder, evaluation, images(dataset), f"{self.record.recipe}, {self.record.experiment}")
 
-    def _trackers(self):
+    def _make_trackers(self):
         """Callbacks for TensorBoard and wandb, as far as they are asked for."""
         trackers = [TensorBoardLogger(self.folder / EVENTS)] if self.tensorboard else []
         if self.wandb is None:
             return trackers
-        if self._wandb_logger is not None:
-            return [*trackers, self._wandb_logger]  # another phase of the same run
         known = ("recipe", "experiment", "seed", "precision", "device", "versions")
         config = self.record.arguments | {name: getattr(self.record, name) for name in known}
         try:
