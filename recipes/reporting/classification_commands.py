@@ -20,6 +20,13 @@ def evaluate(options):
 
     Raises:
         ValueError: for options of detectors; as `recipes.training.prediction.evaluate_run`.
+
+    Example:
+
+    >>> import argparse
+    >>> evaluate(argparse.Namespace(threshold=0.5))
+    Traceback (most recent call last):
+    ValueError: --threshold is for detectors: this run classifies. Leave it out.
     """
     from recipes.reporting.evaluation import read_evaluation
     from recipes.reporting.evaluation import write_folder
@@ -50,6 +57,13 @@ def predict(options):
 
     Raises:
         ValueError: for options of detectors; as `recipes.training.prediction.predict_files`.
+
+    Example:
+
+    >>> import argparse
+    >>> predict(argparse.Namespace(threshold=0.5))
+    Traceback (most recent call last):
+    ValueError: --threshold is for detectors: this run classifies. Leave it out.
     """
     from recipes.data.preparation import read_preparation
     from recipes.reporting.evaluation import plot_predictions
@@ -93,6 +107,13 @@ def export(options):
 
     Raises:
         ValueError: always.
+
+    Example:
+
+    >>> import argparse
+    >>> export(argparse.Namespace(run="runs/1"))
+    Traceback (most recent call last):
+    ValueError: zoo export is for detectors: runs/1 classifies. Load its model.keras, and call `export`.
     """
     raise ValueError(f"zoo export is for detectors: {options.run} classifies. Load its model.keras, and call `export`.")
 

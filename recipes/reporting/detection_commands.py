@@ -27,7 +27,14 @@ def evaluate(options):
         options: argparse.Namespace, of the command.
 
     Raises:
-        ValueError: for options of runs that classify; as `recipes.training.detector_runs.evaluate_run`.
+        ValueError: for options of runs that classify; as `recipes.training.detector_runs.evaluate_split`.
+
+    Example:
+
+    >>> import argparse
+    >>> evaluate(argparse.Namespace(submission="kaggle.csv"))
+    Traceback (most recent call last):
+    ValueError: --submission is for runs that classify: this one detects objects. Leave it out.
     """
     from recipes.training.detector_runs import evaluate_split
     from recipes.training.detector_runs import run_split
@@ -54,6 +61,13 @@ def predict(options):
 
     Raises:
         ValueError: for options of runs that classify; as `recipes.training.detector_runs.predict_files`.
+
+    Example:
+
+    >>> import argparse
+    >>> predict(argparse.Namespace(submission="kaggle.csv"))
+    Traceback (most recent call last):
+    ValueError: --submission is for runs that classify: this one detects objects. Leave it out.
     """
     from recipes.training.detector_runs import predict_files
     from recipes.training.prediction import find_images
@@ -102,6 +116,13 @@ def export(options):
 
     Raises:
         ValueError: as `recipes.export.export_detector`.
+
+    Example:
+
+    >>> import argparse
+    >>> export(argparse.Namespace(run="runs/1", format="onnx", output="nowhere/model.onnx", image_size=None))
+    Traceback (most recent call last):
+    ValueError: Cannot write nowhere/model.onnx: there is no folder nowhere.
     """
     from recipes.data.preparation import read_preparation
     from recipes.export import export_detector

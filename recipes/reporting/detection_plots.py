@@ -35,7 +35,8 @@ def plot_detections(images, detections, truth=None, class_names=None, threshold=
     Example:
 
     >>> found = {"boxes": [[1, 1, 6, 6]], "labels": [0], "scores": [0.875]}
-    >>> figure = plot_detections([np.zeros((8, 8, 3), "uint8")], [found], [found], ["cell"])
+    >>> there = {"boxes": [[1, 1, 6, 6]], "labels": [0]}
+    >>> figure = plot_detections([np.zeros((8, 8, 3), "uint8")], [found], [there], ["cell"])
     >>> [axes.texts[0].get_text() for axes in figure.axes]
     ['cell 88%', 'cell']
     """

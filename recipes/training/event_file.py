@@ -5,6 +5,8 @@ import pathlib
 import struct
 import time
 
+import numpy as np
+
 _POLYNOMIAL = 0x82F63B78  # of CRC-32C, its bits reversed
 _VERSION = b"brain.Event:2"
 
@@ -25,14 +27,16 @@ def append_scalars(path, step, values):
     >>> path = pathlib.Path(tempfile.mkdtemp(), "history.tfevents")
     >>> append_scalars(path, 1, {"loss": 0.5})
     >>> path.stat().st_size
-    83
+    84
 
     Reference:
         https://www.tensorflow.org/tutorials/load_data/tfrecord
         https://github.com/tensorflow/tensorboard/blob/master/tensorboard/compat/proto/event.proto
     """
     path = pathlib.Path(path)
-    scalars = (_field(1, name.encode()) + _key(2, 5) + struct.pack("<f", value) for name, value in values.items())
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinity
+        numbers = {name: np.float64(value).astype("<f4").tobytes() for name, value in values.items()}
+    scalars = (_field(1, name.encode()) + _key(2, 5) + number for name, number in numbers.items())
     summary = b"".join(_field(1, scalar) for scalar in scalars)
     records = _record(_event(0, _field(3, _VERSION))) if not path.exists() else b""
     with path.open("ab") as file:
