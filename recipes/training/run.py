@@ -236,6 +236,8 @@ class Run:
         trackers = [TensorBoardLogger(self.folder / EVENTS)] if self.tensorboard else []
         if self.wandb is None:
             return trackers
+        if self._wandb_logger is not None:
+            return [*trackers, self._wandb_logger]  # another phase of the same run
         known = ("recipe", "experiment", "seed", "precision", "device", "versions")
         config = self.record.arguments | {name: getattr(self.record, name) for name in known}
         try:
