@@ -167,7 +167,7 @@ def test_tables_are_read_as_they_were_written_whatever_the_names(tmp_path):
     np.testing.assert_array_equal(again.probabilities.astype("float32"), evaluation.probabilities)
     assert again.metrics() == evaluation.metrics()
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("predictions.csv", "per_class.csv", "examples.png", "mistakes.png"),
+        *("predictions.csv", "per_class.csv", "examples.png", "classes.png", "mistakes.png"),
         *("confusion_matrix.png", "confusion_matrix_normalized.png"),
     }
     assert all(np.asarray(Image.open(path)).std() > 0 for path in tmp_path.glob("*.png"))
@@ -303,7 +303,7 @@ def test_eval_without_labels_and_on_the_training_images(cell_run, cells, capsys)
     assert main(["eval", *options, "--split", "test"]) == 0
     assert "without labels" in capsys.readouterr().out
     folder = cell_run.folder / "evaluation-test"
-    assert {path.name for path in folder.iterdir()} == {"predictions.csv", "examples.png"}
+    assert {path.name for path in folder.iterdir()} == {"predictions.csv", "examples.png", "classes.png"}
     assert read_evaluation(folder).predicted.tolist() == [0, 1, 2]
     assert main(["eval", *options, "--split", "train"]) == 0
     assert read_evaluation(cell_run.folder / "evaluation-train").aca == 1.0

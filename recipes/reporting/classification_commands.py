@@ -95,6 +95,13 @@ def explain(options):
 
     Raises:
         ValueError: as `recipes.reporting.explanation_commands.explain`.
+
+    Example:
+
+    >>> import argparse
+    >>> explain(argparse.Namespace(run="nowhere"))
+    Traceback (most recent call last):
+    ValueError: nowhere does not exist. Give the folder of a finished run.
     """
     explanation_commands.explain(options)
 

@@ -101,11 +101,15 @@ def explain(options):
 
     Raises:
         ValueError: always.
+
+    Example:
+
+    >>> import argparse
+    >>> explain(argparse.Namespace(run="runs/1"))
+    Traceback (most recent call last):
+    ValueError: runs/1 detects objects, which zoo explain is not for: zoo predict draws its boxes.
     """
-    raise ValueError(
-        f"zoo explain is for what classifies: {options.run} detects objects. See its boxes by `zoo predict`; Grad-CAM "
-        "of a score that you choose is recipes.reporting.explanation.grad_cam."
-    )
+    raise ValueError(f"{options.run} detects objects, which zoo explain is not for: zoo predict draws its boxes.")
 
 
 def export(options):

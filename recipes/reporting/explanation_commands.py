@@ -28,6 +28,13 @@ def explain(options):
     Raises:
         ValueError: if there is no finished run, no such image, layer or class; if something else is where the
             pictures shall go.
+
+    Example:
+
+    >>> import argparse
+    >>> explain(argparse.Namespace(run="nowhere"))
+    Traceback (most recent call last):
+    ValueError: nowhere does not exist. Give the folder of a finished run.
     """
     from recipes.training.prediction import load_trained
     from recipes.training.prediction import on_device
