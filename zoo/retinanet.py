@@ -178,7 +178,7 @@ class LevelConv2D(Conv2D):
     def call(self, inputs):
         kernel = keras.ops.convert_to_tensor(self.kernel)
         shape = [1] * 4
-        shape[channel_axis()] = self.filters
+        shape[1 if self.data_format == "channels_first" else 3] = self.filters
         bias = keras.ops.reshape(self.bias, shape)
         return [keras.ops.add(self.convolution_op(each, kernel), bias) for each in inputs]
 
