@@ -98,8 +98,19 @@ def make_function(model, preparation, image_size=None, **options):
     images = keras.Input((*(image_size or (None, None)), 3), dtype="float32", name="images")
     mean, std = np.float32(preparation.mean), np.float32(preparation.std)
     normalized = keras.ops.divide(keras.ops.subtract(images, mean), std)
-    found = Detections(options, name="detections")(model(normalized), normalized, None)
+    found = Detections(options, name="detections")(_in_float32(model)(normalized), normalized, None)
     return keras.Model(images, found, name="detector")
+
+
+def _in_float32(model):
+    """The same network without mixed precision: ONNX Runtime does not convolve in bfloat16."""
+    if all(layer.compute_dtype == "float32" for layer in model.layers):
+        return model
+    copy = keras.models.clone_model(
+        model, clone_function=lambda layer: type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+    )
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def load_function(path):
