@@ -55,8 +55,9 @@ def make_detector(network, **options):
     >>> detector = make_detector(network, detections=20)
     >>> import numpy as np
     >>> images, sizes = np.zeros((2, 64, 96, 3)), np.array([[64, 96], [50, 90]])
-    >>> {name: values.shape for name, values in detector.predict([images, sizes], verbose=0).items()}
-    {'boxes': (2, 20, 4), 'scores': (2, 20), 'labels': (2, 20)}
+    >>> found = detector.predict([images, sizes], verbose=0)
+    >>> [found[name].shape for name in ("boxes", "scores", "labels")]
+    [(2, 20, 4), (2, 20), (2, 20)]
     """
     images, sizes = network.input, keras.Input((2,), name="sizes")
     found = Detections(options, name="detections")(network.output, images, sizes)
