@@ -27,7 +27,7 @@ from recipes.reporting.detection_plots import plot_detections
 from recipes.reporting.detection_plots import plot_picture
 from recipes.reporting.records import Record
 from recipes.reporting.report import report
-from recipes.training.detector_runs import predict_files
+from recipes.training.file_prediction import predict_files
 
 BOX = {"boxes": [[8, 8, 40, 40], [20, 20, 60, 60]], "labels": [0, 2], "scores": [0.9, 0.2]}
 

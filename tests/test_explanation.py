@@ -1,6 +1,5 @@
 """Grad-CAM and feature maps against torch, closed forms and hand-made networks; the pictures; `zoo explain`."""
 
-import argparse
 import json
 
 import keras
@@ -10,8 +9,8 @@ from PIL import Image
 
 import zoo
 from recipes.__main__ import main
+from recipes.data.detection_preparation import DetectionPreparation
 from recipes.data.preparation import Preparation
-from recipes.reporting import detection_commands
 from recipes.reporting.explanation import feature_maps
 from recipes.reporting.explanation import filters
 from recipes.reporting.explanation import find_layer
@@ -161,9 +160,10 @@ def test_layers_that_cannot_be_explained_are_refused():
     assert "call" not in vars(shared)
 
 
-def test_detectors_are_not_explained_by_the_command():
-    with pytest.raises(ValueError, match="runs/1 detects objects.*zoo predict"):
-        detection_commands.explain(argparse.Namespace(run="runs/1"))
+def test_detectors_are_not_explained_by_the_command(tmp_path, capsys):
+    DetectionPreparation(class_names=["cell"], category_ids=[1]).write(tmp_path)
+    assert main(["explain", str(tmp_path)]) == 2
+    assert "zoo explain is for runs that classify: this one detects objects. zoo predict" in capsys.readouterr().err
 
 
 def texts(figure):

@@ -19,8 +19,8 @@ from recipes.nature12k_cnn import SEARCH_SPACE
 from recipes.nature12k_cnn import _augmentation
 from recipes.nature12k_cnn import train
 from recipes.reporting import plots
+from recipes.training.file_prediction import predict_files
 from recipes.training.prediction import evaluate_run
-from recipes.training.prediction import predict_files
 from recipes.training.recipe import resolve
 from recipes.trials.notation import read_space
 from recipes.trials.space import size

@@ -1,4 +1,4 @@
-"""`zoo eval` and `zoo predict` for runs that classify."""
+"""`zoo eval`, `zoo predict` and `zoo explain` for runs that classify; what they refuse."""
 
 import pathlib
 
@@ -7,9 +7,13 @@ from recipes.reporting import plots
 from recipes.reporting import tables
 from recipes.reporting.evaluation import check_outputs
 
-_BATCH_SIZE = 64
+BATCH_SIZE = 64
+_OF_DETECTORS = "is for detectors: this run classifies. Leave it out."
+REFUSED = {
+    **dict.fromkeys(("annotations", "pictures", "threshold"), _OF_DETECTORS),
+    "export": "is for detectors: this run classifies. Load its model.keras, and call `export`.",
+}
 _PICTURES = 64
-_DETECTORS = ("annotations", "pictures", "threshold")
 
 
 def evaluate(options):
@@ -19,24 +23,23 @@ def evaluate(options):
         options: argparse.Namespace, of the command.
 
     Raises:
-        ValueError: for options of detectors; as `recipes.training.prediction.evaluate_run`.
+        ValueError: as `recipes.training.prediction.evaluate_run`.
 
     Example:
 
     >>> import argparse
-    >>> evaluate(argparse.Namespace(threshold=0.5))
+    >>> evaluate(argparse.Namespace(submission="nowhere/kaggle.csv"))
     Traceback (most recent call last):
-    ValueError: --threshold is for detectors: this run classifies. Leave it out.
+    ValueError: Cannot write nowhere/kaggle.csv: there is no folder nowhere.
     """
     from recipes.reporting.evaluation import read_evaluation
     from recipes.reporting.evaluation import write_folder
     from recipes.training.prediction import evaluate_run
 
-    _refuse_others(options)
     check_outputs(options.submission)
     run = pathlib.Path(options.run)
     evaluation, images = evaluate_run(
-        run, options.data_dir, options.split, _batch_size(options), options.device, options.image_dir
+        run, options.data_dir, options.split, options.batch_size, options.device, options.image_dir
     )
     _write_submission(options, evaluation, evaluation.paths)
     folder = run / f"evaluation-{options.split}"
@@ -56,26 +59,24 @@ def predict(options):
         options: argparse.Namespace, of the command.
 
     Raises:
-        ValueError: for options of detectors; as `recipes.training.prediction.predict_files`.
+        ValueError: as `recipes.training.file_prediction.predict_files`.
 
     Example:
 
     >>> import argparse
-    >>> predict(argparse.Namespace(threshold=0.5))
+    >>> predict(argparse.Namespace(output="nowhere/predictions.csv", picture=None, submission=None))
     Traceback (most recent call last):
-    ValueError: --threshold is for detectors: this run classifies. Leave it out.
+    ValueError: Cannot write nowhere/predictions.csv: there is no folder nowhere.
     """
     from recipes.data.preparation import read_preparation
     from recipes.reporting.evaluation import plot_predictions
     from recipes.reporting.evaluation import write_table
+    from recipes.training.file_prediction import predict_files
     from recipes.training.prediction import find_images
-    from recipes.training.prediction import predict_files
 
-    _refuse_others(options)
     check_outputs(options.output, options.picture, options.submission)
     named = find_images(options.images, options.path_column)
-    arguments = (options.run, list(named), _batch_size(options), options.device, options.skip_bad)
-    evaluation, problems = predict_files(*arguments)
+    evaluation, problems = predict_files(options.run, list(named), options.batch_size, options.device, options.skip_bad)
     _write_submission(options, evaluation, [named[path] for path in evaluation.paths])
     if options.picture:
         images = read_preparation(options.run).read(evaluation.paths[:_PICTURES])
@@ -104,35 +105,6 @@ def explain(options):
     ValueError: nowhere does not exist. Give the folder of a finished run.
     """
     explanation_commands.explain(options)
-
-
-def export(options):
-    """Refuse to export: Keras does it for what classifies.
-
-    Args:
-        options: argparse.Namespace, of the command.
-
-    Raises:
-        ValueError: always.
-
-    Example:
-
-    >>> import argparse
-    >>> export(argparse.Namespace(run="runs/1"))
-    Traceback (most recent call last):
-    ValueError: zoo export is for detectors: runs/1 classifies. Load its model.keras, and call `export`.
-    """
-    raise ValueError(f"zoo export is for detectors: {options.run} classifies. Load its model.keras, and call `export`.")
-
-
-def _batch_size(options):
-    return _BATCH_SIZE if options.batch_size is None else options.batch_size
-
-
-def _refuse_others(options):
-    for name in _DETECTORS:
-        if getattr(options, name, None) is not None:
-            raise ValueError(f"--{name} is for detectors: this run classifies. Leave it out.")
 
 
 def _same_files(first, second):

@@ -1,5 +1,6 @@
 """The commands of the command line for runs that are finished: `zoo eval`, `predict`, `explain`, `report`, `export`."""
 
+import functools
 import pathlib
 
 from recipes.data.detection_preparation import DetectionPreparation
@@ -28,15 +29,8 @@ def add_commands(commands, import_keras):
     'test'
     """
 
-    def with_keras(function):
-        def call(options):
-            import_keras()
-            function(options)
-
-        return call
-
     command = commands.add_parser("eval", help="metrics of a run's model on its data, with intervals and pictures")
-    command.set_defaults(command=with_keras(lambda options: _kind(options.run).evaluate(options)))
+    command.set_defaults(command=functools.partial(_call, "evaluate", import_keras))
     _add_run(command)
     command.add_argument("--data-dir", metavar="DIR", help="folder of the data; records do not keep it")
     command.add_argument("--image-dir", metavar="DIR", help="where paths in a csv begin, besides its own folder")
@@ -48,7 +42,7 @@ def add_commands(commands, import_keras):
 
     text = "classes of images by a run's model, with probabilities, as a csv; of detectors boxes, and pictures of them"
     command = commands.add_parser("predict", help=text)
-    command.set_defaults(command=with_keras(lambda options: _kind(options.run).predict(options)))
+    command.set_defaults(command=functools.partial(_call, "predict", import_keras))
     _add_run(command)
     command.add_argument("images", nargs="+", metavar="IMAGES", help="image files, folders of them, csv files of paths")
     command.add_argument("--path-column", metavar="NAME", help="of the csv files (default: one with a usual name)")
@@ -63,11 +57,11 @@ def add_commands(commands, import_keras):
 
     text = "what a run's network looks at in images: Grad-CAM, feature maps and filters, as pictures"
     command = commands.add_parser("explain", help=text)
-    command.set_defaults(command=with_keras(lambda options: _kind(options.run).explain(options)))
+    command.set_defaults(command=functools.partial(_call, "explain", import_keras))
     _add_explanation(command)
 
     command = commands.add_parser("export", help="a detector as a function from images to boxes, for other programs")
-    command.set_defaults(command=with_keras(lambda options: _kind(options.run).export(options)))
+    command.set_defaults(command=functools.partial(_call, "export", import_keras))
     command.add_argument("run", metavar="RUN", help="folder of a run")
     command.add_argument("--format", choices=("saved_model", "onnx"), default="saved_model", help="(%(default)s)")
     command.add_argument("--output", metavar="PATH", help="default: in the folder of the run")
@@ -113,6 +107,20 @@ def _add_submission(command):
     command.add_argument("--label-column", default="label", metavar="NAME", help="its second (default: %(default)s)")
     command.add_argument("--label-as", choices=("number", "name"), default="number", help="default: %(default)s")
     command.add_argument("--id-as", choices=("path", "file", "stem"), default="path", help="default: %(default)s")
+
+
+def _call(name, import_keras, options):
+    """Do a command of the kind of run, unless the kind refuses it, or one of the options."""
+    kind = _kind(options.run)
+    refused = [f"zoo {name} {kind.REFUSED[name]}"] if name in kind.REFUSED else []
+    given = [option for option, value in vars(options).items() if option in kind.REFUSED and value is not None]
+    refused += [f"--{option} {kind.REFUSED[option]}" for option in given]
+    if refused:
+        raise ValueError(refused[0])
+    if getattr(options, "batch_size", kind) is None:
+        options.batch_size = kind.BATCH_SIZE
+    import_keras()
+    getattr(kind, name)(options)
 
 
 def _kind(run):

@@ -1,4 +1,4 @@
-"""`zoo eval`, `zoo predict` and `zoo export` for runs that detect objects."""
+"""`zoo eval`, `zoo predict` and `zoo export` for runs that detect objects; what they refuse."""
 
 import json
 import pathlib
@@ -15,9 +15,12 @@ from recipes.reporting.evaluation import check_outputs
 from recipes.reporting.evaluation import write_table
 from recipes.reporting.evaluation import write_text
 
-_BATCH_SIZE = 8
+BATCH_SIZE = 8
+REFUSED = {
+    "submission": "is for runs that classify: this one detects objects. Leave it out.",
+    "explain": "is for runs that classify: this one detects objects. zoo predict draws its boxes.",
+}
 _GRID = 8
-_CLASSIFIERS = ("submission",)
 
 
 def evaluate(options):
@@ -27,24 +30,23 @@ def evaluate(options):
         options: argparse.Namespace, of the command.
 
     Raises:
-        ValueError: for options of runs that classify; as `recipes.training.detector_runs.evaluate_split`.
+        ValueError: as `recipes.training.detector_runs.evaluate_split`.
 
     Example:
 
     >>> import argparse
-    >>> evaluate(argparse.Namespace(submission="kaggle.csv"))
+    >>> evaluate(argparse.Namespace(run="nowhere", data_dir=None, split="validation", annotations=None))
     Traceback (most recent call last):
-    ValueError: --submission is for runs that classify: this one detects objects. Leave it out.
+    ValueError: nowhere does not exist. Give the folder of a finished run.
     """
     from recipes.training.detector_runs import evaluate_split
     from recipes.training.detector_runs import run_split
 
-    _refuse_others(options)
     run = pathlib.Path(options.run)
     name = pathlib.Path(options.annotations).stem if options.annotations else options.split
     folder = run / f"evaluation-{name}"
     with run_split(run, options.data_dir, options.split, options.annotations) as split:
-        evaluation = evaluate_split(run, split, _batch_size(options), options.device)
+        evaluation = evaluate_split(run, split, options.batch_size, options.device)
         images = file_images(evaluation.paths)
         write_detections_folder(folder, evaluation, images, f"{run.name}, {name}", _threshold(options))
     print(f"{len(evaluation):,} images of {name}" + (", not annotated" if evaluation.objects is None else ""))
@@ -60,19 +62,18 @@ def predict(options):
         options: argparse.Namespace, of the command.
 
     Raises:
-        ValueError: for options of runs that classify; as `recipes.training.detector_runs.predict_files`.
+        ValueError: as `recipes.training.file_prediction.predict_files`.
 
     Example:
 
     >>> import argparse
-    >>> predict(argparse.Namespace(submission="kaggle.csv"))
+    >>> predict(argparse.Namespace(output="nowhere/predictions.csv", picture=None, pictures=None))
     Traceback (most recent call last):
-    ValueError: --submission is for runs that classify: this one detects objects. Leave it out.
+    ValueError: Cannot write nowhere/predictions.csv: there is no folder nowhere.
     """
-    from recipes.training.detector_runs import predict_files
+    from recipes.training.file_prediction import predict_files
     from recipes.training.prediction import find_images
 
-    _refuse_others(options)
     output = pathlib.Path(options.output)
     folder = output.with_suffix("") if options.pictures is None else pathlib.Path(options.pictures)
     check_outputs(output, options.picture, folder)
@@ -80,7 +81,7 @@ def predict(options):
         raise ValueError(f"Cannot write pictures into {folder}, a file. Give another folder (--pictures).")
     named = find_images(options.images, options.path_column)
     settings = {"skip_bad": options.skip_bad, "image_ids": list(named.values())}
-    evaluation, problems = predict_files(options.run, list(named), _batch_size(options), options.device, **settings)
+    evaluation, problems = predict_files(options.run, list(named), options.batch_size, options.device, **settings)
     write_predictions(output, evaluation)
     _write_pictures(folder, evaluation, _threshold(options))
     if options.picture:
@@ -91,25 +92,6 @@ def predict(options):
         print(f"left out: {problem}")
     count = sum(len(image["labels"]) for image in evaluation.detections)
     print(f"{output}: {count:,} detections in {len(evaluation):,} images; pictures in {folder}")
-
-
-def explain(options):
-    """Refuse to explain: there is no one class of an image.
-
-    Args:
-        options: argparse.Namespace, of the command.
-
-    Raises:
-        ValueError: always.
-
-    Example:
-
-    >>> import argparse
-    >>> explain(argparse.Namespace(run="runs/1"))
-    Traceback (most recent call last):
-    ValueError: runs/1 detects objects, which zoo explain is not for: zoo predict draws its boxes.
-    """
-    raise ValueError(f"{options.run} detects objects, which zoo explain is not for: zoo predict draws its boxes.")
 
 
 def export(options):
@@ -183,16 +165,6 @@ def _write_pictures(folder, evaluation, threshold):
         image, found = read([position])[0], evaluation.detections[position]
         figure = detection_plots.plot_picture(image, found, evaluation.class_names, threshold)
         plots.save(figure, folder / f"{name}.png")
-
-
-def _refuse_others(options):
-    for name in _CLASSIFIERS:
-        if getattr(options, name, None) is not None:
-            raise ValueError(f"--{name} is for runs that classify: this one detects objects. Leave it out.")
-
-
-def _batch_size(options):
-    return _BATCH_SIZE if options.batch_size is None else options.batch_size
 
 
 def _threshold(options):

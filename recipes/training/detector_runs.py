@@ -1,18 +1,15 @@
-"""Runs that have trained a detector: what they evaluate, predict and export."""
+"""Runs that have trained a detector: what they evaluate, and their model with suppression behind it."""
 
 import contextlib
 import inspect
 import pathlib
 import tempfile
 
-from recipes.data import decoding
 from recipes.data.coco import load_coco
 from recipes.data.coco import read_coco
 from recipes.data.preparation import read_preparation
 from recipes.data.shapes import draw_shapes
-from recipes.reporting.detection import DetectionEvaluation
 from recipes.reporting.records import read_record
-from recipes.training.detector import detect_files
 from recipes.training.detector import evaluate
 from recipes.training.detector import make_detector
 from recipes.training.prediction import load_trained
@@ -81,45 +78,6 @@ def evaluate_split(run, split, batch_size=8, device="auto"):
     preparation = read_preparation(run)
     with on_device(device):
         return evaluate(load_detector(run), split, preparation, batch_size)
-
-
-def predict_files(run, paths, batch_size=8, device="auto", skip_bad=False, image_ids=None):
-    """Detect objects in image files by the model of a run.
-
-    Args:
-        run: path of the folder of a run.
-        paths: list of str.
-        batch_size: int. Defaults to 8.
-        device: one of "auto", "cpu", "gpu". Defaults to "auto".
-        skip_bad: bool. Whether to leave out files that cannot be read. Defaults to False.
-        image_ids: list of int or str, one for each path, or None for the paths. Defaults to None.
-
-    Returns:
-        `(evaluation, problems)`: a `DetectionEvaluation` without objects, and a dict from the position in `paths`
-        of each file that was left out to what is wrong with it.
-
-    Raises:
-        ValueError: if there is no finished run; for files that cannot be read, without `skip_bad`, one error
-            that names them; if none is left.
-
-    Example:
-
-    >>> predict_files("nowhere", ["1.png"])
-    Traceback (most recent call last):
-    ValueError: nowhere does not exist. Give the folder of a finished run.
-    """
-    read_record(run)
-    preparation = read_preparation(run)
-    problems = decoding.check_images(paths) if skip_bad else {}
-    kept = [position for position in range(len(paths)) if position not in problems]
-    if not kept:
-        raise ValueError(f"None of the {len(paths)} images can be read: {decoding.shorten(problems.values())}")
-    chosen = [paths[position] for position in kept]
-    with on_device(device):
-        found = detect_files(load_detector(run), chosen, preparation, batch_size)
-    ids = chosen if image_ids is None else [image_ids[position] for position in kept]
-    names, numbers = preparation.class_names, preparation.category_ids
-    return DetectionEvaluation(found, None, names, ids, numbers, chosen), problems
 
 
 def load_detector(run, **options):

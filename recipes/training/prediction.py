@@ -1,7 +1,6 @@
-"""What a trained run makes of images: of its data set, or of any files."""
+"""What a trained run makes of its data set, and the image files that a user names."""
 
 import contextlib
-import dataclasses
 import inspect
 import pathlib
 
@@ -122,53 +121,6 @@ def evaluate_split(model, dataset, preparation, split="validation", data_dir=Non
     probabilities = predict(model, images, preparation.normalize, batch_size)
     paths = None if found is None else _inside(found.paths, data_dir) if data_dir else found.paths
     return Evaluation(labels, probabilities, list(dataset.class_names), paths)
-
-
-def predict_files(run, paths, batch_size=64, device="auto", skip_bad=False):
-    """Predict the classes of image files by the model of a run.
-
-    Args:
-        run: path of the folder of a run.
-        paths: list of str.
-        batch_size: int. Defaults to 64.
-        device: one of "auto", "cpu", "gpu". Defaults to "auto".
-        skip_bad: bool. Whether to leave out files that cannot be read. Defaults to False.
-
-    Returns:
-        `(evaluation, problems)`: an `Evaluation` without labels, and a dict from the position in `paths`
-        of each file that was left out to what is wrong with it.
-
-    Raises:
-        ValueError: if there is no finished run with a preparation; for files that cannot be read,
-            without `skip_bad`, one error that names them; if none is left.
-
-    Example:
-
-    >>> predict_files("nowhere", ["1.png"])
-    Traceback (most recent call last):
-    ValueError: nowhere does not exist. Give the folder of a finished run.
-    """
-    read_record(run)
-    preparation = read_preparation(run)
-    problems = {}
-
-    def read(start, stop):
-        images = np.zeros((stop - start, *preparation.image_size, 3), "uint8")
-        found = decoding.decode_into(images, paths[start:stop], preparation.fit)
-        problems.update({start + position: text for position, text in found.items()})
-        return images
-
-    with on_device(device):
-        model = load_trained(run)
-        probabilities = predict(model, _Read(read, len(paths)), preparation.normalize, batch_size)
-    problems = dict(sorted(problems.items()))
-    if not skip_bad:
-        decoding.refuse(problems)
-    kept = [position for position in range(len(paths)) if position not in problems]
-    if not kept:
-        raise ValueError(f"None of the {len(paths)} images can be read: {decoding.shorten(problems.values())}")
-    names = list(preparation.class_names)
-    return Evaluation(None, probabilities[kept], names, [paths[position] for position in kept]), problems
 
 
 def find_images(inputs, path_column=None):
@@ -300,20 +252,6 @@ def on_device(device):
     name = device if device == "cpu" and keras.backend.backend() == "torch" else f"{device}:0"
     with contextlib.nullcontext() if device == "auto" else keras.device(name):
         yield
-
-
-@dataclasses.dataclass(frozen=True)
-class _Read:
-    """A function from (start, stop) to images, as what can be sliced."""
-
-    read: object
-    count: int
-
-    def __len__(self):
-        return self.count
-
-    def __getitem__(self, part):
-        return self.read(*part.indices(self.count)[:2])
 
 
 class _Batches(keras.utils.PyDataset):
