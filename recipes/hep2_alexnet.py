@@ -32,16 +32,14 @@ from recipes.callbacks import ReduceLROnPlateau
 from recipes.data.decoding import FITS
 from recipes.data.image_source import ImageSource
 from recipes.data.preparation import Preparation
-from recipes.optimizers import SGD
 from recipes.optimizers import Accumulated
-from recipes.optimizers import Adam
+from recipes.optimizers import torch_optimizer
 from recipes.schedules.schedule import check_positive
 from recipes.training.class_accuracy import ClassAccuracy
 from recipes.training.prediction import evaluate_split
 from recipes.training.recipe import Experiment
 from recipes.training.recipe import recipe
-from recipes.training.routes import PIPELINES
-from recipes.training.routes import training_batches
+from recipes.training.routes import Route
 
 _STEPS = {"batch_size": 64, "base_lr": 0.003, "schedule": "step", "lr_step_size": 100, "lr_gamma": 0.1}
 _IN_STEPS = {"early_stop_epochs": 0.0, "evaluate_steps": 10}
@@ -132,8 +130,7 @@ def train(
     rotation: float = 0.0,
     horizontal_flip: bool = False,
     vertical_flip: bool = False,
-    pipeline: Literal[PIPELINES] = "auto",
-    threads: int = 1,
+    route: Route,
     hidden_units: str = "4096,4096",
     dropout: float = 0.5,
     epochs: int = 100,
@@ -166,10 +163,6 @@ def train(
         rotation: float. Largest angle, in degrees. Defaults to 0.
         horizontal_flip: bool. Whether to mirror half of the images left and right. Defaults to False.
         vertical_flip: bool. Whether to mirror half of them top and bottom. Defaults to False.
-        pipeline: one of "tf.data", "numpy", "memory" (images on the device, the steps of an epoch in one
-            dispatch), or "auto": "memory" on an accelerator for up to a gigabyte of images; else tf.data on
-            TensorFlow, and numpy on other backends. Defaults to "auto".
-        threads: int. Threads that make batches ahead, of "numpy". Defaults to 1.
         hidden_units: str. Sizes of the dense layers before the last, such as "4096"; "" for none.
             Defaults to "4096,4096".
         dropout: float. Before each dense layer, but the last of several. Defaults to 0.5.
@@ -214,17 +207,8 @@ def train(
         *([augment.VerticalFlip()] if vertical_flip else []),
         normalize,
     ]
-    labels = dataset.one_hot(dataset.train_labels)
-    train_data = training_batches(
-        pipeline, dataset.train_images, labels, operations, batch_size=batch_size, seed=run.seed, threads=threads
-    )
-    validation_data = augment.ArrayGenerator(
-        dataset.validation_images,
-        dataset.one_hot(dataset.validation_labels),
-        [normalize],
-        batch_size=batch_size,
-        training=False,
-    )
+    train_data = route.batches(dataset, operations, batch_size=batch_size, seed=run.seed)
+    validation_data = dataset.validation_batches([normalize], batch_size)
 
     updates = growth.updates(epochs, steps, accumulation_steps) if growth else steps * epochs
     learning_rate = _learning_rate(schedule, base_lr, lr_step_size, lr_gamma, updates)
@@ -240,10 +224,7 @@ def train(
         hidden_units=tuple(int(unit) for (unit,) in units),
         dropout=dropout,
     )
-    if optimizer == "adam":
-        optimizer = Adam(learning_rate, l2=weight_decay, epsilon=1e-8)
-    else:
-        optimizer = SGD(learning_rate, momentum, l2=weight_decay, learning_rate_in_velocity=False)
+    optimizer = torch_optimizer(optimizer, learning_rate, momentum, weight_decay)
     if growth:
         optimizer = Accumulated(optimizer, accumulation_steps)
     model.compile(

@@ -34,7 +34,7 @@ from recipes.training.class_accuracy import ClassAccuracy
 from recipes.training.prediction import evaluate_split
 from recipes.training.recipe import Experiment
 from recipes.training.recipe import recipe
-from recipes.training.routes import training_batches
+from recipes.training.routes import Route
 
 _SMALL = {"resize_size": 72, "crop_size": 64, "batch_size": 32, "base_lr": 0.05, "evaluate_steps": 50}
 _DIGITS = {"data": "digits", "resize_size": 40, "crop_size": 32, "flip": False, "depths": "1,1,1,1"}
@@ -140,17 +140,8 @@ def train(
     ]
     if pipeline == "auto":
         pipeline = "tf.data" if keras.backend.backend() == "tensorflow" else "memory"
-    labels = dataset.one_hot(dataset.train_labels)
-    train_data = training_batches(
-        pipeline, dataset.train_images, labels, operations, batch_size=batch_size, seed=run.seed
-    )
-    validation_data = augment.ArrayGenerator(
-        dataset.validation_images,
-        dataset.one_hot(dataset.validation_labels),
-        [normalize],
-        batch_size=batch_size,
-        training=False,
-    )
+    train_data = Route(pipeline).batches(dataset, operations, batch_size=batch_size, seed=run.seed)
+    validation_data = dataset.validation_batches([normalize], batch_size)
 
     model = getattr(zoo, architecture)(
         weights=weights,

@@ -28,15 +28,13 @@ from recipes.callbacks import EarlyStopping
 from recipes.data.decoding import FITS
 from recipes.data.image_source import ImageSource
 from recipes.data.preparation import Preparation
-from recipes.optimizers import SGD
-from recipes.optimizers import Adam
+from recipes.optimizers import torch_optimizer
 from recipes.schedules.schedule import check_positive
 from recipes.training.class_accuracy import ClassAccuracy
 from recipes.training.prediction import evaluate_split
 from recipes.training.recipe import Experiment
 from recipes.training.recipe import recipe
-from recipes.training.routes import PIPELINES
-from recipes.training.routes import training_batches
+from recipes.training.routes import Route
 
 ARCHITECTURES = ("ResNet18", "ResNet34", "ResNet50", "ResNet101", "ResNet152")
 _SMALL = {"epochs": 30, "optimizer": "adam", "learning_rate": 1e-3, "schedule": "one_cycle", "normalization": "data"}
@@ -84,8 +82,7 @@ def train(
     rotation: float = 20.0,
     horizontal_flip: bool = True,
     vertical_flip: bool = True,
-    pipeline: Literal[PIPELINES] = "auto",
-    threads: int = 1,
+    route: Route,
     architecture: Literal[ARCHITECTURES] = "ResNet18",
     stem: Literal[zoo.resnet.STEMS] = "imagenet",
     epochs: int = 120,
@@ -113,10 +110,6 @@ def train(
         rotation: float. Largest angle, in degrees. Defaults to 20.
         horizontal_flip: bool. Whether to mirror half of the images left and right. Defaults to True.
         vertical_flip: bool. Whether to mirror half of them top and bottom. Defaults to True.
-        pipeline: one of "tf.data", "numpy", "memory" (images on the device, the steps of an epoch in one
-            dispatch), or "auto": "memory" on an accelerator for up to a gigabyte of images; else tf.data on
-            TensorFlow, and numpy on other backends. Defaults to "auto".
-        threads: int. Threads that make batches ahead, of "numpy". Defaults to 1.
         architecture: one of "ResNet18", "ResNet34", "ResNet50", "ResNet101", "ResNet152". Defaults to "ResNet18".
         stem: one of "imagenet", which makes images four times smaller; "cifar", for small ones. Defaults
             to "imagenet".
@@ -157,17 +150,8 @@ def train(
         *([augment.CenterCrop(image_size)] if dataset.train_images.shape[1] > image_size else []),
         normalize,
     ]
-    labels = dataset.one_hot(dataset.train_labels)
-    train_data = training_batches(
-        pipeline, dataset.train_images, labels, operations, batch_size=batch_size, seed=run.seed, threads=threads
-    )
-    validation_data = augment.ArrayGenerator(
-        dataset.validation_images,
-        dataset.one_hot(dataset.validation_labels),
-        [normalize],
-        batch_size=batch_size,
-        training=False,
-    )
+    train_data = route.batches(dataset, operations, batch_size=batch_size, seed=run.seed)
+    validation_data = dataset.validation_batches([normalize], batch_size)
 
     model = getattr(zoo, architecture)(
         classes=len(dataset.class_names),
@@ -176,10 +160,7 @@ def train(
         stem=stem,
     )
     rate = schedules.OneCycle(learning_rate, total_steps=steps * epochs) if schedule == "one_cycle" else learning_rate
-    if optimizer == "adam":
-        optimizer = Adam(rate, l2=weight_decay, epsilon=1e-8)
-    else:
-        optimizer = SGD(rate, momentum, l2=weight_decay, learning_rate_in_velocity=False)
+    optimizer = torch_optimizer(optimizer, rate, momentum, weight_decay)
     model.compile(
         optimizer=optimizer,
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing),

@@ -40,8 +40,7 @@ from recipes.training.class_accuracy import ClassAccuracy
 from recipes.training.prediction import evaluate_split
 from recipes.training.recipe import Experiment
 from recipes.training.recipe import recipe
-from recipes.training.routes import PIPELINES
-from recipes.training.routes import training_batches
+from recipes.training.routes import Route
 
 MEAN = STD = (127.5,) * 3  # from -1 to 1
 
@@ -104,8 +103,7 @@ def train(
     saturation: float = 0.0,
     hue: float = 0.0,
     erasing: float = 0.4,
-    pipeline: Literal[PIPELINES] = "auto",
-    threads: int = 1,
+    route: Route,
     blocks: int = 5,
     filters: int = 32,
     filter_organization: Literal[zoo.block_cnn.FILTER_ORGANIZATIONS] = "const",
@@ -138,10 +136,6 @@ def train(
         saturation: float. Likewise. Defaults to 0.
         hue: float. Of the full circle, at most 0.5. Defaults to 0.
         erasing: float. Share of the images of which a rectangle becomes random pixels. Defaults to 0.4.
-        pipeline: one of "tf.data", "numpy", "memory" (images on the device, the steps of an epoch in one
-            dispatch), or "auto": "memory" on an accelerator for up to a gigabyte of images; else tf.data on
-            TensorFlow, and numpy on other backends. Defaults to "auto".
-        threads: int. Threads that make batches ahead, of "numpy". Defaults to 1.
         blocks: int. Of convolution, activation, pooling, dropout, batch normalisation. Defaults to 5.
         filters: int. Of the first block. Defaults to 32.
         filter_organization: one of "const", "double", "half": filters of a block, by those of the block
@@ -183,17 +177,9 @@ def train(
     steps = dataset.steps(batch_size, epochs)
     crop_size = image_size if resize_size > image_size else None
     preparation = Preparation(resize_size, fit, MEAN, STD, dataset.class_names, crop_size)
-    labels = dataset.one_hot(dataset.train_labels)
-    train_data = training_batches(
-        pipeline, dataset.train_images, labels, operations, batch_size=batch_size, seed=run.seed, threads=threads
-    )
-    validation_data = augment.ArrayGenerator(
-        dataset.validation_images,
-        dataset.one_hot(dataset.validation_labels),
-        [augment.CenterCrop(image_size), augment.Normalize(MEAN, STD)],
-        batch_size=batch_size,
-        training=False,
-    )
+    train_data = route.batches(dataset, operations, batch_size=batch_size, seed=run.seed)
+    shown = [augment.CenterCrop(image_size), augment.Normalize(MEAN, STD)]
+    validation_data = dataset.validation_batches(shown, batch_size)
 
     model = zoo.BlockCNN(
         classes=len(dataset.class_names),

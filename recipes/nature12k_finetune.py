@@ -26,6 +26,7 @@ CPU cores, and `demo` the same code on scikit-learn's digits. What was measured 
 `results/`, and shown by `zoo list`.
 """
 
+import functools
 import pathlib
 from typing import Literal
 
@@ -44,16 +45,14 @@ from recipes.data.preparation import FILE
 from recipes.data.preparation import Preparation
 from recipes.data.preparation import read_preparation
 from recipes.fine_tuning.backbones import find_builder
-from recipes.optimizers import SGD
-from recipes.optimizers import Adam
 from recipes.optimizers import Grouped
+from recipes.optimizers import torch_optimizer
 from recipes.schedules.schedule import check_positive
 from recipes.training.class_accuracy import ClassAccuracy
 from recipes.training.prediction import evaluate_split
 from recipes.training.recipe import Experiment
 from recipes.training.recipe import recipe
-from recipes.training.routes import PIPELINES
-from recipes.training.routes import training_batches
+from recipes.training.routes import Route
 
 STRATEGIES = ("head", "stages", "all")
 CACHES = ("auto", "on", "off")
@@ -113,8 +112,7 @@ def train(
     rotation: float = 0.0,
     horizontal_flip: bool = False,
     color_jitter: float = 0.0,
-    pipeline: Literal[PIPELINES] = "auto",
-    threads: int = 1,
+    route: Route,
     architecture: str = "ResNet50",
     stem: Literal[zoo.resnet.STEMS] = "imagenet",
     weights: str | None = None,
@@ -155,10 +153,6 @@ def train(
         rotation: float. Largest angle, in degrees. Defaults to 0.
         horizontal_flip: bool. Whether to mirror half of the images left and right. Defaults to False.
         color_jitter: float. Brightness, contrast and saturation change by up to this fraction. Defaults to 0.
-        pipeline: one of "tf.data", "numpy", "memory" (images on the device, the steps of an epoch in one
-            dispatch), or "auto": "memory" on an accelerator for up to a gigabyte of images; else tf.data on
-            TensorFlow, and numpy on other backends. Not of cached features. Defaults to "auto".
-        threads: int. Threads that make batches ahead, of "numpy". Defaults to 1.
         architecture: str. "ResNet18", "ResNet34", "ResNet50", "ResNet101", "ResNet152", or "MODULE:NAME" of a
             builder, such as "keras.applications:MobileNetV3Small". Defaults to "ResNet50".
         stem: one of "imagenet", which makes images four times smaller; "cifar", for small ones. Defaults
@@ -248,17 +242,13 @@ def train(
             validation_data = fine_tuning.FeatureBatches([view], labels[1], batch_size=batch_size, shuffle=False)
         else:
             network = parts.model
-            train_data = training_batches(
-                pipeline, dataset.train_images, labels[0], operations, **batches, threads=threads
-            )
-            validation_data = augment.ArrayGenerator(
-                dataset.validation_images, labels[1], shown, batch_size=batch_size, training=False
-            )
+            train_data = route.batches(dataset, operations, **batches, initial_epoch=begin)
+            validation_data = dataset.validation_batches(shown, batch_size)
 
         rate = _scheduled(schedule, learning_rate, steps * (end - begin))
         groups = fine_tuning.depth_rates(model, learning_rate, rate_decay)
         groups = [(pattern, _scheduled(schedule, each, steps * (end - begin))) for pattern, each in groups]
-        make = _optimizer(optimizer, momentum, weight_decay)
+        make = functools.partial(torch_optimizer, optimizer, momentum=momentum, weight_decay=weight_decay)
         network.compile(
             optimizer=Grouped([(pattern, make(each)) for pattern, each in groups], default=make(rate)),
             loss=keras.losses.CategoricalCrossentropy(from_logits=True),
@@ -377,10 +367,3 @@ def _scheduled(schedule, rate, steps):
     if schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(rate, steps)
     return schedules.OneCycle(rate, total_steps=steps) if schedule == "one_cycle" else rate
-
-
-def _optimizer(name, momentum, weight_decay):
-    """A function from the learning rate of some weights to their optimizer."""
-    if name == "adam":
-        return lambda rate: Adam(rate, l2=weight_decay, epsilon=1e-8)
-    return lambda rate: SGD(rate, momentum, l2=weight_decay, learning_rate_in_velocity=False)

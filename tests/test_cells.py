@@ -22,6 +22,7 @@ from recipes.training import routes
 from recipes.training import session
 from recipes.training.prediction import evaluate_run
 from recipes.training.recipe import resolve
+from recipes.training.routes import Route
 
 COLORS = {"Golgi": (200, 60, 60), "nuclear dots": (60, 200, 60), "speckled": (60, 60, 200)}
 SHORT = {"epochs": 2, "batch_size": 8, "image_size": 16, "precision": "float32", "quiet": True}
@@ -239,10 +240,8 @@ def test_cells_are_turned_before_their_middle_is_cut_out(small, tmp_path, monkey
         (tmp_path / "white" / name).mkdir(parents=True)
         for number in range(6):
             Image.new("RGB", (60, 60), (255, 255, number)).save(tmp_path / "white" / name / f"{number}.png")
-    seen, make = [], leukemia_resnet.training_batches
-    monkeypatch.setattr(
-        leukemia_resnet, "training_batches", lambda *given, **named: seen.append(make(*given, **named)) or seen[-1]
-    )
+    seen, make = [], Route.batches
+    monkeypatch.setattr(Route, "batches", lambda *given, **named: seen.append(make(*given, **named)) or seen[-1])
     arguments = {**SHORT, "image_size": 32, "epochs": 1, "data_dir": str(tmp_path / "white"), "pipeline": "numpy"}
     for rotation in (20.0, 90.0):
         leukemia_resnet.train(**arguments, rotation=rotation, runs=str(tmp_path / "runs"))

@@ -27,6 +27,8 @@ from recipes.reporting.detection_plots import plot_detections
 from recipes.reporting.detection_plots import plot_picture
 from recipes.reporting.records import Record
 from recipes.reporting.report import report
+from recipes.training import session
+from recipes.training.detector import make_detector
 from recipes.training.file_prediction import predict_files
 
 BOX = {"boxes": [[8, 8, 40, 40], [20, 20, 60, 60]], "labels": [0, 2], "scores": [0.9, 0.2]}
@@ -42,14 +44,7 @@ def data(tmp_path_factory):
 def run(tmp_path_factory):
     """A run of a network with random weights, which finds something everywhere."""
     folder = tmp_path_factory.mktemp("run")
-    inputs = x = keras.Input((None, None, 3))
-    for stride, width in ((4, 4), (8, 2), (16, 2), (32, 2)):
-        x = keras.layers.Conv2D(8, width, strides=width, padding="same", activation="relu", name=f"to{stride}")(x)
-    settings = {"classes": 3, "channels": 8, "head_depth": 1, "prior": 0.3, "frozen_statistics": False}
-    network = zoo.RetinaNet(keras.Model(inputs, x), taps=("to8", "to16", "to32"), **settings)
-    random = np.random.default_rng(0)
-    network.set_weights([each + random.normal(0, 0.15, each.shape) for each in network.get_weights()])
-    network.save(folder / "model.keras")
+    network().save(folder / "model.keras")
     preparation(image_size=None, min_side=64, max_side=96).write(folder)
     record = Record("coco_retinanet", "demo", arguments={"data": "coco", "data_dir": "data"}, epochs=2)
     record.metrics = {"final": {"val_AP": 0.25, "val_AP50": 0.5}, "best": {"epoch": 2, "val_AP": 0.25}}
@@ -57,6 +52,17 @@ def run(tmp_path_factory):
     history = {"loss": [2, 1], "class_loss": [1, 0.5], "box_loss": [1, 0.5], "val_AP": [0.1, 0.25]}
     pandas.DataFrame(history).to_csv(folder / "history.csv", index=False)
     return folder
+
+
+def network():
+    inputs = x = keras.Input((None, None, 3))
+    for stride, width in ((4, 4), (8, 2), (16, 2), (32, 2)):
+        x = keras.layers.Conv2D(8, width, strides=width, padding="same", activation="relu", name=f"to{stride}")(x)
+    settings = {"classes": 3, "channels": 8, "head_depth": 1, "prior": 0.3, "frozen_statistics": False}
+    network = zoo.RetinaNet(keras.Model(inputs, x), taps=("to8", "to16", "to32"), **settings)
+    random = np.random.default_rng(0)
+    network.set_weights([each + random.normal(0, 0.15, each.shape) for each in network.get_weights()])
+    return network
 
 
 def preparation(**arguments):
@@ -216,6 +222,26 @@ def test_exports_detect_without_the_library(run, tmp_path, backend):
         for mine, theirs in zip(_rows(given), _rows(expected)):  # scores that are nearly the same may change places
             np.testing.assert_allclose(np.abs(mine[:, None] - theirs).max(-1).min(1), 0, atol=1e-3)
         assert [each.name for each in tmp_path.iterdir()] == ["detector"]  # nothing half-done
+
+
+def test_half_precision_is_exported_in_float32(tmp_path, backend):
+    """ONNX Runtime convolves in no bfloat16; the weights are float32 in any case."""
+    if backend != "tensorflow":
+        return  # TensorFlow alone exports
+    with session.session(0, "mixed_bfloat16"):
+        half = network()
+    assert half.get_layer("to8").compute_dtype == "bfloat16"
+    exact = network()
+    exact.set_weights(half.get_weights())
+    images = np.random.default_rng(1).integers(0, 256, (2, 64, 96, 3)).astype("float32")
+    options = {"candidates": 50, "detections": 10, "score_threshold": 0.2}
+    path = export_detector(half, preparation(), tmp_path / "detector.onnx", "onnx", (64, 96), **options)
+    expected = make_function(exact, preparation(), **options).predict_on_batch(images)["scores"]
+    normalized = (images - np.float32(preparation().mean)) / np.float32(preparation().std)
+    sizes = np.full((2, 2), (64, 96))
+    rounded = make_detector(half, **options).predict_on_batch([normalized, sizes])["scores"]
+    assert np.abs(rounded - expected).max() > 1e-3
+    np.testing.assert_allclose(load_function(path)(images)["scores"], expected, atol=1e-5)
 
 
 def _rows(found):

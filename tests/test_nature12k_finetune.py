@@ -125,7 +125,6 @@ def test_cached_features_train_the_same_weights(small, photographs, tmp_path):
     arguments = {**SHORT, "data_dir": str(photographs), "runs": str(tmp_path), "dropout": 0.0, "optimizer": "sgd"}
     arguments |= {"strategy": "stages", "learning_rate": 0.05, "rate_decay": 0.5, "weights": "imagenet"}
     arguments |= {"horizontal_flip": True, "resize_size": 20, "feature_views": 3}
-    arguments["pipeline"] = "numpy"  # a tf.data pipeline counts the epochs of each phase from 0
     cached = train("head", **arguments, cache_features="on")
     backbone = train("head", **arguments, cache_features="off")
     np.testing.assert_allclose(cached.history["loss"], backbone.history["loss"], rtol=1e-4)
@@ -133,6 +132,16 @@ def test_cached_features_train_the_same_weights(small, photographs, tmp_path):
     others = weights_of(backbone.model)
     for path, value in weights_of(cached.model).items():
         np.testing.assert_allclose(value, others[path], rtol=1e-3, atol=1e-4, err_msg=path)
+
+
+def test_phases_go_on_in_the_stream_of_batches(small, photographs, tmp_path):
+    """The second phase sees what its epochs see, not those of the first one again, whatever brings the images."""
+    pytest.importorskip("tensorflow")
+    arguments = {**SHORT, "data_dir": str(photographs), "runs": str(tmp_path), "cache_features": "off", "dropout": 0.0}
+    arguments |= {"strategy": "all", "weights": "imagenet", "learning_rate": 0.05, "rate_decay": 1.0}
+    arguments |= {"optimizer": "sgd", "horizontal_flip": True, "resize_size": 20}
+    losses = [train("head", **arguments, pipeline=each).history["loss"] for each in ("tf.data", "numpy")]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
 def test_features_are_cached_where_nothing_is_random():

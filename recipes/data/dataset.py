@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 
+import augment
 from recipes.data.files import ImageFiles
 
 _VALUES = 2**28  # from which statistics are taken
@@ -90,6 +91,19 @@ class Dataset:
             float32 `(samples, classes)`.
         """
         return np.eye(len(self.class_names), dtype="float32")[labels]
+
+    def validation_batches(self, operations, batch_size):
+        """The validation images in batches, in their order, with nothing random.
+
+        Args:
+            operations: list of `augment` operations, which do what they do outside training.
+            batch_size: int.
+
+        Returns:
+            An `augment.ArrayGenerator` of images and rows of `one_hot`.
+        """
+        labels = self.one_hot(self.validation_labels)
+        return augment.ArrayGenerator(self.validation_images, labels, operations, batch_size=batch_size, training=False)
 
     def steps(self, batch_size, epochs):
         """Full batches in an epoch.

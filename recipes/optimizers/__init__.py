@@ -1,9 +1,9 @@
 """Optimizers in the forms that the published recipes have, for any `keras.Model`, on every backend.
 
-`SGD` and `Adam`, whose momentum may follow a schedule; `Muon`, for the kernels of convolutions too;
-`Grouped`, different optimizers for different weights; `Lookahead`, slow weights around any optimizer;
-`Accumulated`, an update for several batches, of how many may change; `decoupled`, hyperparameters that
-hold for every batch size.
+`SGD` and `Adam`, whose momentum may follow a schedule; `torch_optimizer`, these two as torch has them;
+`Muon`, for the kernels of convolutions too; `Grouped`, different optimizers for different weights; `Lookahead`,
+slow weights around any optimizer; `Accumulated`, an update for several batches, of how many may change;
+`decoupled`, hyperparameters that hold for every batch size.
 
 Keras reads momentum once, when it compiles the step: what is assigned later does nothing. Here it
 is a variable, or a schedule that is evaluated inside the compiled step from the count of updates,
@@ -28,6 +28,7 @@ from recipes.optimizers.lookahead import Lookahead
 from recipes.optimizers.momentum import SGD
 from recipes.optimizers.momentum import Adam
 from recipes.optimizers.momentum import set_momentum
+from recipes.optimizers.momentum import torch_optimizer
 from recipes.optimizers.muon import Muon
 from recipes.optimizers.rates import scale_learning_rate
 
@@ -43,4 +44,5 @@ __all__ = [
     "decoupled",
     "scale_learning_rate",
     "set_momentum",
+    "torch_optimizer",
 ]

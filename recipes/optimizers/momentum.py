@@ -6,6 +6,7 @@ from recipes.optimizers.scheduled import CountsUpdates
 from recipes.optimizers.scheduled import Scheduled
 from recipes.optimizers.scheduled import check_fraction
 from recipes.optimizers.wrapper import Wrapper
+from recipes.schedules.schedule import check_choice
 
 
 @keras.saving.register_keras_serializable(package="recipes")
@@ -172,3 +173,29 @@ def set_momentum(optimizer, value):
         raise ValueError("The optimizer was made without momentum. Give it one, such as SGD(momentum=0.9).")
     check_fraction(name, value)
     setattr(inner, name, value)
+
+
+def torch_optimizer(name, learning_rate, momentum=0.9, weight_decay=0.0):
+    """SGD or Adam with the forms and defaults of torch, which published recipes in torch mean by these names.
+
+    Args:
+        name: one of "sgd", "adam".
+        learning_rate: float or schedule.
+        momentum: float or schedule. Of SGD. Defaults to 0.9.
+        weight_decay: float. L2 in the gradient. Defaults to 0.
+
+    Returns:
+        A `keras.optimizers.Optimizer`.
+
+    Raises:
+        ValueError: for another name.
+
+    Example:
+
+    >>> torch_optimizer("sgd", 0.1, weight_decay=1e-4).learning_rate_in_velocity
+    False
+    """
+    check_choice("name", name, ("sgd", "adam"))
+    if name == "adam":
+        return Adam(learning_rate, l2=weight_decay, epsilon=1e-8)
+    return SGD(learning_rate, momentum, l2=weight_decay, learning_rate_in_velocity=False)

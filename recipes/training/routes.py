@@ -1,5 +1,8 @@
 """Which of the three routes brings images to a model that trains: the same pixels on each."""
 
+import dataclasses
+from typing import Literal
+
 import keras
 import numpy as np
 
@@ -11,7 +14,59 @@ PIPELINES = ("auto", "tf.data", "numpy", "memory")
 _ON_DEVICE = 2**30  # bytes of images
 
 
-def training_batches(pipeline, images, labels, operations, *, batch_size, seed, threads=1):
+@dataclasses.dataclass(frozen=True)
+class Route:
+    """How images reach the model: the arguments that recipes on a user's images have in common.
+
+    A parameter of a recipe with this annotation stands for all of these arguments.
+
+    Args:
+        pipeline: one of "tf.data", "numpy", "memory" (images on the device, the steps of an epoch in one
+            dispatch), or "auto": "memory" on an accelerator for up to a gigabyte of images; else tf.data on
+            TensorFlow, and numpy on other backends. Defaults to "auto".
+        threads: int. Threads that make batches ahead, of "numpy". Defaults to 1.
+
+    Example:
+
+    >>> from recipes.data.dataset import Dataset
+    >>> images, labels = np.zeros((5, 8, 8, 3), "uint8"), np.arange(5)
+    >>> dataset = Dataset("blank", images, labels, images, labels, list("abcde"))
+    >>> len(Route("numpy").batches(dataset, [], batch_size=2, seed=0))
+    2
+    """
+
+    pipeline: Literal[PIPELINES] = "auto"
+    threads: int = 1
+
+    def batches(self, dataset, operations, *, batch_size, seed, initial_epoch=0):
+        """Shuffled, augmented batches of the training images with their classes, without a smaller last one.
+
+        Args:
+            dataset: a `recipes.data.dataset.Dataset`.
+            operations: list of `augment` operations.
+            batch_size: int.
+            seed: int.
+            initial_epoch: int. The epoch to begin with: that of the phase of the training. Defaults to 0.
+
+        Returns:
+            What `recipes.training.run.Run.fit` takes.
+
+        Raises:
+            ValueError: as `training_batches`.
+        """
+        return training_batches(
+            self.pipeline,
+            dataset.train_images,
+            dataset.one_hot(dataset.train_labels),
+            operations,
+            batch_size=batch_size,
+            seed=seed,
+            threads=self.threads,
+            initial_epoch=initial_epoch,
+        )
+
+
+def training_batches(pipeline, images, labels, operations, *, batch_size, seed, threads=1, initial_epoch=0):
     """Shuffled, augmented batches, without a smaller last one.
 
     Args:
@@ -22,6 +77,7 @@ def training_batches(pipeline, images, labels, operations, *, batch_size, seed, 
         batch_size: int.
         seed: int.
         threads: int. Threads that make batches ahead, of "numpy". Defaults to 1.
+        initial_epoch: int. The epoch that a stream of tf.data begins with; others are told it. Defaults to 0.
 
     Returns:
         What `recipes.training.run.Run.fit` takes.
@@ -41,7 +97,9 @@ def training_batches(pipeline, images, labels, operations, *, batch_size, seed, 
     chosen = choose_pipeline(pipeline, images)
     if chosen == "numpy":
         return augment.ArrayGenerator(images, labels, operations, **settings, workers=threads)
-    return (augment.pipeline if chosen == "tf.data" else InMemoryData)(images, labels, operations, **settings)
+    if chosen == "memory":
+        return InMemoryData(images, labels, operations, **settings)
+    return augment.pipeline(images, labels, operations, **settings, initial_epoch=initial_epoch)
 
 
 def choose_pipeline(pipeline, images):
