@@ -139,6 +139,7 @@ def fine_tune(options, way, seed, six, images):
         "head",
         **{
             "data_dir": str(images),
+            "validation_as_test": False,
             "weights": str(six / "model.keras"),
             "architecture": "ResNet18",
             "stem": "cifar",
