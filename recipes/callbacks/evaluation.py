@@ -118,7 +118,7 @@ class MeasureEpochs(keras.callbacks.Callback):
     Args:
         measure: function without arguments that returns a dict of name to float.
         every: int. Epochs from one measurement to the next. Defaults to 1.
-        prefix: str. Of the names in the history. Defaults to "val_".
+        prefix: str. Of the names in the history. Defaults to `"val_"`.
 
     Raises:
         ValueError: for `every` below 1.

@@ -22,7 +22,7 @@ def replace_head(model, classes, *, units=2048, dropout=0.3):
 
     Returns:
         A `keras.Model` from the same images to logits `(batch, classes)`, in float32 under any dtype policy. The
-        layers of the head are called "head_...", and the last one "predictions".
+        layers of the head are called `head_...`, and the last one "predictions".
 
     Raises:
         ValueError: for numbers out of range, or a model that is not made of layers, or of several outputs.
