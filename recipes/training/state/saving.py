@@ -1,6 +1,5 @@
 """Saving the state of a training while it runs, now and then and when it is told to end."""
 
-import contextlib
 import pathlib
 import signal
 import threading
@@ -248,22 +247,3 @@ def check_intervals(save_seconds, save_steps):
         raise ValueError(
             f"`save_steps` must be a whole number of steps, at least 1, or None. Received: save_steps={save_steps!r}"
         )
-
-
-@contextlib.contextmanager
-def closing(saving):
-    """A context at whose end, whatever it is, the signals are given back.
-
-    Args:
-        saving: a `RunState`.
-
-    Example:
-
-    >>> import tempfile
-    >>> with closing(RunState(tempfile.mkdtemp())):
-    ...     pass
-    """
-    try:
-        yield
-    finally:
-        saving.close()

@@ -21,7 +21,8 @@ def take(model, callbacks=()):
             `callback.model` gives, whose variables are up to date.
         callbacks: list of `keras.callbacks.Callback`. Those with a method `get_state` are asked; of others it is
             every attribute that is plain: None, numbers, texts, arrays, variables, lists, tuples and dicts of
-            these, and callbacks of their own. Defaults to none.
+            these, and callbacks of their own; but for those that an attribute `not_saved` names, such as large
+            arrays that never change. Defaults to none.
 
     Returns:
         dict that `recipes.training.state.States` can write.
@@ -145,7 +146,7 @@ def callback_state(callback):
     """
     if hasattr(callback, "get_state"):
         return _plain(callback.get_state())
-    left_out = list(_NOT_STATE)
+    left_out = [*_NOT_STATE, *getattr(callback, "not_saved", ())]
     if hasattr(callback, "monitor_op"):
         left_out.append("min_delta")  # Keras changes its sign when it finds out what is better, once in each process
     found = {}
