@@ -257,7 +257,7 @@ def _check(group, variables, known, state):
 
 def _name(path):
     """A path without the numbers that Keras counts up in a process."""
-    return re.sub(r"_\d+(?=/|$)", "", path)
+    return re.sub(r"_\d+(?=_|/|$)", "", path)
 
 
 def _text(variable):
@@ -266,6 +266,7 @@ def _text(variable):
 
 
 def _array(value):
+    value = value.value if isinstance(value, keras.Variable) else value
     return np.array(keras.ops.convert_to_numpy(value))  # a copy: on JAX it would be the buffer itself
 
 
