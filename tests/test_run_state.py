@@ -126,8 +126,7 @@ def train(case, folder, state=None, stop=None, epochs=3, **intervals):
     model, data, own, arguments = case()
     history, arguments = keras.callbacks.History(), dict(arguments)
     saving = RunState(folder, callbacks=[*own, history], state=state, **intervals)
-    given = [*([keras.callbacks.LambdaCallback(on_epoch_begin=data.set_epoch)] if hasattr(data, "set_epoch") else [])]
-    given += [callbacks.LearningRateLogger(), *own, history, *([stop] if stop else [])]
+    given = [callbacks.LearningRateLogger(), *own, history, *([stop] if stop else [])]
     if hasattr(data, "samples"):
         arguments["steps_per_epoch"] = None
         if isinstance(data, InMemoryData) and intervals and not isinstance(own[:1] and own[0], HardestSamples):

@@ -1,9 +1,9 @@
 """A learning-rate range test of what a recipe trains."""
 
 from recipes.finder import LRFinder
+from recipes.training.beginning import epoch_callbacks
 from recipes.training.progress import Progress
 from recipes.training.run import Run
-from recipes.training.run import epoch_callbacks
 from recipes.training.run import given_steps
 
 

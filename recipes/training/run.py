@@ -191,7 +191,7 @@ class Run:
                 *self._trackers,
                 Progress(epochs, steps, self.quiet),
             ]
-            told = [*self._callbacks, *epoch_callbacks(data), *callbacks, history]
+            told = [*self._callbacks, *callbacks, history]
             given = self._given(data, steps_per_epoch, arguments)
             fit_from(model, data, saving, epochs=epochs, initial_epoch=initial_epoch, callbacks=told, **given)
             saving.save_end()
@@ -354,25 +354,6 @@ def given_steps(data, steps_per_epoch):
     10
     """
     return None if isinstance(data, keras.utils.PyDataset) else steps_per_epoch
-
-
-def epoch_callbacks(data):
-    """What tells the data the epoch: generators must be told, a tf.data pipeline goes through its epochs by itself.
-
-    Args:
-        data: what `Run.fit` takes.
-
-    Returns:
-        list of callbacks.
-
-    Example:
-
-    >>> epoch_callbacks("a pipeline")
-    []
-    """
-    if not hasattr(data, "set_epoch"):
-        return []
-    return [keras.callbacks.LambdaCallback(on_epoch_begin=data.set_epoch)]
 
 
 def _without_folders(name, value):
