@@ -11,7 +11,6 @@ import keras
 import numpy as np
 
 from recipes.callbacks import LearningRateLogger
-from recipes.finder import LRFinder
 from recipes.reporting import plots
 from recipes.reporting.detection import DetectionEvaluation
 from recipes.reporting.detection_files import file_images
@@ -22,14 +21,25 @@ from recipes.reporting.metrics import Evaluation
 from recipes.reporting.records import Record
 from recipes.training import memory
 from recipes.training import session
+from recipes.training.beginning import end_as
+from recipes.training.beginning import fit_from
 from recipes.training.clock import Clock
 from recipes.training.progress import Progress
+from recipes.training.request import PATHS
+from recipes.training.request import STATE
+from recipes.training.request import cut
+from recipes.training.request import write_request
+from recipes.training.state import Interrupted
+from recipes.training.state import RunState
+from recipes.training.state import States
+from recipes.training.state.saving import check_intervals
 from recipes.training.tracking import EVENTS
+from recipes.training.tracking import HISTORY
+from recipes.training.tracking import HistoryTable
 from recipes.training.tracking import TensorBoardLogger
 from recipes.training.tracking import WandbLogger
 from recipes.training.tracking import check_project
 
-_PATHS = ("_dir", "_file", "_annotations", "weights")  # the ends of arguments that are paths
 _WRITERS = {  # of each kind of evaluation, and the images that its pictures show
     Evaluation: (write_evaluation, lambda dataset: dataset.validation_images),
     DetectionEvaluation: (write_detections, lambda dataset: file_images(dataset.validation.paths)),
@@ -40,7 +50,8 @@ class Run:
     """The settings of a training while it lasts, and the folder that it leaves.
 
     A context manager: inside, seeds and dtype policy are set; afterwards they are as they were.
-    The folder is made when training begins, and a run that has finished has a `record.json` in it.
+    The folder is made when training begins, and a run that has finished has a `record.json` in it. Until then
+    there is a folder `state` in it, from which `recipes.resume` goes on.
 
     Args:
         recipe: str.
@@ -54,9 +65,13 @@ class Run:
         quiet: bool.
         tensorboard: bool. Defaults to True.
         wandb: str, a project, or None. Defaults to None.
+        save_seconds: float. Seconds from one state of the training that is saved to the next. Defaults to 300.
+        save_steps: int or None. Steps likewise; what is sooner counts. Defaults to None.
+        request: dict. All arguments of the recipe, with which it would be called again. Defaults to None.
+        folder: path of the folder of a run to go on with, or None for a new one. Defaults to None.
 
     Raises:
-        ValueError: if wandb is asked for and is not installed.
+        ValueError: if wandb is asked for and is not installed, or for intervals that are none.
 
     Example:
 
@@ -80,8 +95,16 @@ class Run:
         quiet,
         tensorboard=True,
         wandb=None,
+        save_seconds=300.0,
+        save_steps=None,
+        request=None,
+        folder=None,
     ):
         self.clock = Clock()
+        check_intervals(save_seconds, save_steps)
+        self.save_seconds, self.save_steps = save_seconds, save_steps
+        self._request = dict(request or {"experiment": experiment, **arguments})
+        self._resumed, self._phase, self._sizes, self._trackers = folder is not None, -1, {}, None
         self.tensorboard, self.wandb, self._wandb_logger = tensorboard, wandb, None
         if wandb is not None:
             check_project(wandb)
@@ -90,7 +113,7 @@ class Run:
         self.policy = session.choose_policy(precision)
         self.jit_compile = session.choose_jit_compile(jit_compile)
         self.runs = pathlib.Path(runs)
-        self.folder = None
+        self.folder = None if folder is None else pathlib.Path(folder)
         self._history = None
         self.record = Record(
             recipe=recipe,
@@ -117,6 +140,8 @@ class Run:
         if self._wandb_logger is not None:
             self._wandb_logger.finish(failed=kind is not None)
         self._stack.close()
+        if kind is KeyboardInterrupt and self.folder is not None:
+            raise Interrupted(self.folder)
 
     def fit(self, model, data, *, epochs, steps_per_epoch, initial_epoch=0, callbacks=(), **arguments):
         """Make the folder, and train: the model's `fit`, with the callbacks that every run has.
@@ -142,34 +167,37 @@ class Run:
         Raises:
             ValueError: if the folder cannot be made, or wandb cannot begin a run.
         """
-        goes_on = self.folder is not None
-        if not goes_on:
+        if self.folder is None:
             self.folder = self._make_folder()
+            write_request(self.folder, self.record, self._request)
+        if self._trackers is None:
             self._trackers = self._make_trackers()
+        self._phase += 1
         measuring = [each for each in callbacks if getattr(each, "measures", False)]
         callbacks = [each for each in callbacks if each not in measuring]
-        self._callbacks = [
-            *measuring,
-            self.clock,
-            LearningRateLogger(),
-            keras.callbacks.CSVLogger(str(self.folder / "history.csv"), append=goes_on),
-            *self._trackers,
-            Progress(epochs, np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch:]), self.quiet),
-        ]
-        arguments |= {"epochs": epochs, "initial_epoch": initial_epoch}
-        if isinstance(data, memory.InMemoryData):
-            arguments.pop("shuffle", None)  # they have an order of their own
-            if isinstance(steps_per_epoch, int):
-                arguments["steps_per_epoch"] = steps_per_epoch
-            history = memory.fit(model, data, callbacks=[*self._callbacks, *callbacks], **arguments)
+        table = HistoryTable(str(self.folder / HISTORY), append=self._resumed or self._phase > 0)
+        history = keras.callbacks.History()
+        saved = [*measuring, self.clock, table, *callbacks, history]
+        ended = self._states().end(self._phase) if self._resumed else None
+        if ended is None:
+            saving = self._make_saving(saved)
+            done = 0 if saving.state is None else _steps_before(steps_per_epoch, epochs, initial_epoch, saving.state)
+            steps = np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch:]) - done
+            self._callbacks = [
+                *measuring,
+                self.clock,
+                LearningRateLogger(),
+                table,
+                *self._trackers,
+                Progress(epochs, steps, self.quiet),
+            ]
+            told = [*self._callbacks, *callbacks, history]
+            given = self._given(data, steps_per_epoch, arguments)
+            fit_from(model, data, saving, epochs=epochs, initial_epoch=initial_epoch, callbacks=told, **given)
+            saving.save_end()
         else:
-            history = model.fit(
-                data,
-                steps_per_epoch=_given_steps(data, steps_per_epoch),
-                verbose=0,
-                callbacks=[*self._callbacks, *_epoch_callbacks(data), *callbacks],
-                **arguments,
-            )
+            self._sizes = ended["files"]
+            end_as(model, data, saved, ended)
         self._history = _joined(self._history, history)
         return self._history
 
@@ -217,6 +245,7 @@ class Run:
         record.seconds["total"] = round(self.clock.total, 2)
         record.images_per_second = round(images / self.clock.seconds["train"], 1)
         record.write(self.folder / "record.json")
+        shutil.rmtree(self.folder / STATE, ignore_errors=True)
         if self._wandb_logger is not None:
             self._wandb_logger.finish(record.metrics["final"])
         return record
@@ -231,6 +260,38 @@ class Run:
         write, images = _WRITERS[type(evaluation)]
         write(self.folder, evaluation, images(dataset), f"{self.record.recipe}, {self.record.experiment}")
 
+    def _given(self, data, steps_per_epoch, arguments):
+        """The arguments of `fit` for these data."""
+        if not isinstance(data, memory.InMemoryData):
+            return {**arguments, "steps_per_epoch": given_steps(data, steps_per_epoch)}
+        given = {name: value for name, value in arguments.items() if name != "shuffle"}  # they have their own order
+        if isinstance(steps_per_epoch, int):
+            given["steps_per_epoch"] = steps_per_epoch
+        if self.save_steps and len(set(np.ravel(steps_per_epoch))) == 1:
+            given.setdefault("steps_per_dispatch", self.save_steps)
+        return given
+
+    def _states(self):
+        return States(self.folder / STATE)
+
+    def _make_saving(self, callbacks):
+        """What saves states of the phase, with the last one of it, if there is one to go on from."""
+        state = self._states().newest(self._phase) if self._resumed else None
+        sizes = self._sizes if state is None else state["files"]
+        files = [self.folder / name for name in (HISTORY, EVENTS)]
+        if self._resumed and sizes is not None:
+            cut(files, sizes)
+        self._sizes = None  # what is trained from here on follows what is there
+        return RunState(
+            self.folder / STATE,
+            self.save_seconds,
+            self.save_steps,
+            callbacks=callbacks,
+            phase=self._phase,
+            files=files,
+            state=state,
+        )
+
     def _make_trackers(self):
         """Callbacks for TensorBoard and wandb, as far as they are asked for."""
         trackers = [TensorBoardLogger(self.folder / EVENTS)] if self.tensorboard else []
@@ -243,7 +304,8 @@ class Run:
         try:
             self._wandb_logger = WandbLogger(self.wandb, self.folder.name, self.folder, config, self.quiet)
         except ValueError:
-            shutil.rmtree(self.folder)  # nothing half-done
+            if not self._resumed:
+                shutil.rmtree(self.folder)  # nothing half-done
             raise
         return [*trackers, self._wandb_logger]
 
@@ -263,47 +325,6 @@ class Run:
         raise ValueError(f"{self.runs} holds too many runs of this second. Received: runs={str(self.runs)!r}")
 
 
-class RangeTestRun(Run):
-    """A run whose `fit` is a learning-rate range test. It ends there, and leaves no folder.
-
-    Args:
-        range_arguments: dict. Arguments of `recipes.finder.LRFinder`.
-        **settings: of `Run`.
-
-    Example:
-
-    >>> from recipes.training.recipe import Experiment
-    >>> settings = {"recipe": "cifar10_davidnet", "experiment": "trial", "arguments": {}, "runs": "runs", "quiet": True}
-    >>> settings |= {"experiments": {"trial": Experiment({})}, "seed": 1, "precision": "float32", "jit_compile": False}
-    >>> RangeTestRun({"steps": 50}, **settings).folder is None
-    True
-    """
-
-    def __init__(self, range_arguments, **settings):
-        super().__init__(**settings)
-        self.range_arguments = range_arguments
-        self.result = None
-
-    def fit(self, model, data, *, epochs, steps_per_epoch, initial_epoch=0, callbacks=(), **arguments):
-        self._callbacks = [Progress(None, self.range_arguments["steps"], self.quiet)]
-        kept = {name: value for name, value in arguments.items() if not name.startswith("validation_")}
-        self.result = LRFinder(model, **self.range_arguments).find(
-            data,
-            **kept,
-            steps_per_epoch=_given_steps(data, steps_per_epoch),
-            callbacks=[*self._callbacks, *_epoch_callbacks(data)],
-        )
-        raise _Found
-
-    def __exit__(self, kind, *error):
-        super().__exit__(kind, *error)
-        return kind is _Found
-
-
-class _Found(Exception):
-    """Ends a recipe after its range test: what follows `fit` reports a training."""
-
-
 def _joined(before, history):
     """The history of a phase behind that of those before it."""
     if before is not None:
@@ -312,21 +333,32 @@ def _joined(before, history):
     return history
 
 
-def _given_steps(data, steps_per_epoch):
-    """tf.data pipelines have no end; generators know their length."""
+def _steps_before(steps_per_epoch, epochs, initial_epoch, state):
+    """Steps of a phase that had been made when a state was saved."""
+    return np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch : state["epoch"]]) + state["step"]
+
+
+def given_steps(data, steps_per_epoch):
+    """What `fit` is told of the length of an epoch: tf.data pipelines have no end, generators know their length.
+
+    Args:
+        data: what `Run.fit` takes.
+        steps_per_epoch: int.
+
+    Returns:
+        int or None.
+
+    Example:
+
+    >>> given_steps("a pipeline", 10)
+    10
+    """
     return None if isinstance(data, keras.utils.PyDataset) else steps_per_epoch
-
-
-def _epoch_callbacks(data):
-    """Generators are told the epoch; a tf.data pipeline goes through its epochs by itself."""
-    if not hasattr(data, "set_epoch"):
-        return []
-    return [keras.callbacks.LambdaCallback(on_epoch_begin=data.set_epoch)]
 
 
 def _without_folders(name, value):
     """Records travel: of a path they keep the last part alone."""
-    return pathlib.Path(value).name if value and name.endswith(_PATHS) else value
+    return pathlib.Path(value).name if value and name.endswith(PATHS) else value
 
 
 def _versions():
