@@ -4,9 +4,13 @@ import os
 import pathlib
 import re
 import typing
+import zipfile
 
 import keras
 import numpy as np
+
+from zoo.checkpoints import reason_of
+from zoo.checkpoints import refuse_bomb
 
 
 class Published(typing.NamedTuple):
@@ -39,6 +43,7 @@ WEIGHTS = tuple(_FILES)
 HEADS = ("load", "zeros")
 _ADDRESS = "https://storage.googleapis.com/bit_models/"
 _HEAD = "resnet/head/conv2d/"
+_UNPACKED, _LEAST = 4, 2**26  # times the size of a file that weights may unpack to, and bytes
 
 
 def load_npz(model, path, head="load"):
@@ -139,9 +144,8 @@ def download(builder, width, weights):
         try:
             path = pathlib.Path(keras.utils.get_file(name, _ADDRESS + name, cache_dir=cache, cache_subdir="models"))
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ValueError(
-                f"{name} could not be downloaded ({reason}). Download {_ADDRESS}{name} and put it at {path}."
+                f"{name} could not be downloaded ({reason_of(error)}). Download {_ADDRESS}{name} and put it at {path}."
             ) from error
     return path
 
@@ -149,13 +153,14 @@ def download(builder, width, weights):
 def _read(path):
     """Every array of the file; NumPy checks each by the sum that the archive has of it."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            refuse_bomb(archive, _UNPACKED, _LEAST)
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except Exception as error:  # damaged archives raise nearly anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
-            f"{path} cannot be read as an .npz file of arrays ({reason}). If it was downloaded, delete it, and it "
-            "is downloaded again."
+            f"{path} cannot be read as an .npz file of arrays ({reason_of(error)}). If it was downloaded, delete it, "
+            "and it is downloaded again."
         ) from error
 
 

@@ -6,9 +6,11 @@ import keras
 
 from zoo import bit_weights
 from zoo import checkpoints
+from zoo import keras_files
 from zoo import weights as torch_weights
 
 _POOLINGS = {None: None, "avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
+_SUFFIXES = (*keras_files.SUFFIXES, *checkpoints.SUFFIXES, ".npz")
 
 
 def check_arguments(*, pooling, classes, classifier_activation, **fractions):
@@ -62,6 +64,8 @@ def check_weights(builder, weights, classifier_activation=None, published=None, 
         options = ", ".join(["None", *(f'"{name}"' for name in names), "the path of a weights file"])
         raise ValueError(f"`weights` must be one of {options}. Received: weights={weights!r}")
     if weights not in names:
+        if not str(weights).endswith(_SUFFIXES):
+            raise ValueError(f"`weights` must end in one of {', '.join(_SUFFIXES)}. Received: weights={weights!r}")
         return
     for name, (received, needed) in required.items():
         if received != needed:
@@ -217,5 +221,5 @@ def finish(builder, inputs, outputs, *, include_top, pooling, weights, name):
     elif weights is not None and pathlib.Path(weights).suffix == ".npz":
         bit_weights.load_npz(model, weights)
     elif weights is not None:
-        model.load_weights(weights)
+        keras_files.load_weights(model, weights)
     return model
