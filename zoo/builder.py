@@ -1,5 +1,6 @@
 """What every builder checks, how every builder begins, and how it ends."""
 
+import difflib
 import pathlib
 
 import keras
@@ -29,14 +30,54 @@ def check_arguments(*, pooling, classes, classifier_activation, **fractions):
 
     >>> check_arguments(pooling="avg", classes=10, classifier_activation="softmax", dropout=0.1)
     """
-    if pooling not in _POOLINGS:
-        raise ValueError(f"`pooling` must be one of {tuple(_POOLINGS)}. Received: pooling={pooling!r}")
+    check_choice("pooling", pooling, tuple(_POOLINGS))
     if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
         raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
     get_by(keras.activations.get, "classifier_activation", classifier_activation, 'activation, such as "softmax"')
     for name, value in fractions.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
             raise ValueError(f"`{name}` must be a number in [0, 1). Received: {name}={value!r}")
+
+
+def check_choice(name, value, choices):
+    """Refuse what is none of the choices.
+
+    Args:
+        name: str. The argument.
+        value: its value.
+        choices: tuple.
+
+    Raises:
+        ValueError: if it is none of them.
+
+    Example:
+
+    >>> check_choice("stem", "cifar", ("imagenet", "cifar"))
+    """
+    if value not in choices:
+        near = difflib.get_close_matches(str(value), [each for each in choices if isinstance(each, str)], n=1)
+        hint = f". Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}{hint}")
+
+
+def check_numbers(low, high, **numbers):
+    """Refuse what is no finite number of a range.
+
+    Args:
+        low: number that each must be at least.
+        high: number that each must be at most.
+        **numbers: the arguments.
+
+    Raises:
+        ValueError: if one is none.
+
+    Example:
+
+    >>> check_numbers(0, 1, batch_normalization_momentum=0.9)
+    """
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+            raise ValueError(f"`{name}` must be a number from {low} to {high}. Received: {name}={value!r}")
 
 
 def check_weights(builder, weights, classifier_activation=None, published=None, **required):

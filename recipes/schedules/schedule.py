@@ -1,5 +1,9 @@
 """What schedules are made of: a function of the step, and the same as a Keras schedule."""
 
+import difflib
+import math
+import numbers
+
 import keras
 import numpy as np
 
@@ -85,11 +89,13 @@ def check_choice(name, value, choices):
     >>> check_choice("mode", "triangular", ("triangular",))
     """
     if value not in choices:
-        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
+        near = difflib.get_close_matches(str(value), [each for each in choices if isinstance(each, str)], n=1)
+        hint = f". Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}{hint}")
 
 
 def check_positive(name, value):
-    """Refuse what is not above 0.
+    """Refuse what is no number above 0.
 
     Args:
         name: str. The argument.
@@ -102,8 +108,8 @@ def check_positive(name, value):
 
     >>> check_positive("step_size", 3)
     """
-    if not value > 0:
-        raise ValueError(f"`{name}` must be positive. Received: {name}={value!r}")
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+        raise ValueError(f"`{name}` must be positive, and finite. Received: {name}={value!r}")
 
 
 def check_takes_tensors(name, function):
