@@ -75,7 +75,7 @@ def load_npz(model, path, head="load"):
     """
     if head not in HEADS:
         raise ValueError(f"`head` must be one of {HEADS}. Received: head={head!r}")
-    variables, state = _variables(model), _read(path)
+    variables, state = _variables(model), read_npz(path)
     if _HEAD + "kernel" not in variables or head == "zeros" or _has_other_classes(variables, state):
         state = {key: array for key, array in state.items() if not key.startswith(_HEAD)}
         state |= {key: np.zeros(_shape(key, each)) for key, each in variables.items() if key.startswith(_HEAD)}
@@ -150,8 +150,24 @@ def download(builder, width, weights):
     return path
 
 
-def _read(path):
-    """Every array of the file; NumPy checks each by the sum that the archive has of it."""
+def read_npz(path):
+    """Read every array of an `.npz` file, a stranger's too; NumPy checks each by the sum that the archive has of it.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        A dict of names and NumPy arrays.
+
+    Raises:
+        ValueError: if it is damaged, holds objects, or unpacks to far more than its own size.
+
+    Example:
+
+    >>> read_npz("nowhere.npz")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: nowhere.npz cannot be read as an .npz file of arrays (No such file or directory). ...
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             refuse_bomb(archive, _UNPACKED, _LEAST)

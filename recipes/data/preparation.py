@@ -199,8 +199,8 @@ def read_preparation(folder):
         values = read_json(path)
         kind = values.get("kind") if isinstance(values, dict) else None
         kinds = {each.KIND: each for each in (Preparation, DetectionPreparation)}
-        if kind not in kinds:
-            raise ValueError(f"the kind {kind!r} is not one of {', '.join(filter(None, kinds))}")
+        if kind not in tuple(kinds):
+            raise ValueError(f"the kind {kind!r:.100} is not one of {', '.join(filter(None, kinds))}")
         return kinds[kind].from_dict(values)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error

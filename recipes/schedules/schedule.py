@@ -112,6 +112,28 @@ def check_positive(name, value):
         raise ValueError(f"`{name}` must be positive, and finite. Received: {name}={value!r}")
 
 
+def check_number(name, value, low=-math.inf, high=math.inf):
+    """Refuse what is no finite number.
+
+    Args:
+        name: str. The argument.
+        value: its value.
+        low: number that it must be at least. Defaults to any.
+        high: number that it must be at most. Defaults to any.
+
+    Raises:
+        ValueError: if it is none.
+
+    Example:
+
+    >>> check_number("start_factor", 0.5, 0, 1)
+    """
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not low <= value <= high or not math.isfinite(value):
+        limits = "be a finite number" if (low, high) == (-math.inf, math.inf) else f"lie between {low} and {high}"
+        raise ValueError(f"`{name}` must {limits}. Received: {name}={value!r}")
+
+
 def check_takes_tensors(name, function):
     """Refuse a function that cannot run inside the compiled step.
 
