@@ -12,9 +12,9 @@ import keras
 import numpy as np
 from PIL import Image
 
-from recipes.data.box_files import load_box_files
+from recipes.data.box_files import read_boxes
 from recipes.data.cifar10 import load_cifar10
-from recipes.data.coco import load_coco
+from recipes.data.coco import read_coco
 from recipes.data.csv_files import read_csv
 from recipes.data.decoding import check_images
 from recipes.data.decoding import read_image
@@ -140,7 +140,7 @@ def readers():
     """
     keras_file, plain = _members(), lambda content: content
     torch_file = {"archive/data.pkl": TORCH_PICKLE, "archive/data/0": bytes(24)}
-    table = "path,label,probability a,probability b\n1.png,a,0.75,0.25\n2.png,b,0.5,0.5\n"
+    table = "path,label,probability/a,probability/b\n1.png,a,0.75,0.25\n2.png,b,0.5,0.5\n"
     preparation = json.dumps(Preparation(8, "crop", 1.0, (1.0, 2.0, 3.0), ["a", "b"]).to_dict())
     record = json.dumps(Record("cifar10_davidnet", "ours", arguments={"data": "digits"}, date="2026").to_dict())
     npz = _written(lambda path: np.savez(path, a=np.arange(6.0), b=np.eye(2)), ".npz")
@@ -157,9 +157,9 @@ def readers():
         "keras": (packed(keras_file), "1.keras", plain, load_model),
         "weights.h5": (keras_file["model.weights.h5"], "1.weights.h5", plain, _load_weights),
         "CIFAR-10": (_cifar(), "test_batch", plain, _read_cifar),
-        "COCO": (_coco(), "1.json", plain, lambda path: load_coco(path, check=False)),
+        "COCO": (_coco(), "1.json", plain, lambda path: read_coco(path, [path.parent])),
         "csv": (b"path,label\n1.png,a\n2.png,b\n3.png,a\n", "1.csv", plain, read_csv),
-        "csv of boxes": (_boxes(), "1.csv", plain, lambda path: load_box_files(path, check=False)),
+        "csv of boxes": (_boxes(), "1.csv", plain, read_boxes),
         "record": (record.encode(), "record.json", plain, _of_folder(read_record)),
         "preparation": (preparation.encode(), "preparation.json", plain, _of_folder(read_preparation)),
         "predictions": (table.encode(), "predictions.csv", plain, _of_folder(read_evaluation)),

@@ -1,5 +1,6 @@
 """Published weights of BiT: the `.npz` files of big_transfer in our networks, and back."""
 
+import math
 import os
 import pathlib
 import re
@@ -171,6 +172,7 @@ def read_npz(path):
     try:
         with zipfile.ZipFile(path) as archive:
             refuse_bomb(archive, _UNPACKED, _LEAST)
+            _refuse_claims(archive)
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except Exception as error:  # damaged archives raise nearly anything
@@ -178,6 +180,16 @@ def read_npz(path):
             f"{path} cannot be read as an .npz file of arrays ({reason_of(error)}). If it was downloaded, delete it, "
             "and it is downloaded again."
         ) from error
+
+
+def _refuse_claims(archive):
+    """Refuse arrays that say that they have more numbers than there are: memory would be taken for them first."""
+    headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    for record in archive.infolist():
+        with archive.open(record) as file:
+            shape, _, dtype = headers[np.lib.format.read_magic(file)](file)
+        if math.prod(shape) * dtype.itemsize > record.file_size:
+            raise ValueError(f"{record.filename!r:.100} claims to be of shape {shape!r:.100}, and is too short for it")
 
 
 def _variables(model):
