@@ -7,6 +7,7 @@ from augment import arrays
 from augment import boxes as box_sides
 from augment.draws import first_accepted
 from augment.operation import Operation
+from augment.operation import check_number
 from augment.operation import check_pair
 from augment.operation import check_range
 from augment.operation import register
@@ -53,6 +54,7 @@ class PadCrop(Operation):
         if not isinstance(self.padding, int) or isinstance(self.padding, bool) or self.padding < 0:
             raise ValueError(f"`padding` must be an integer, at least 0. Received: padding={self.padding!r}")
         check_mode(self.mode)
+        check_number("fill", self.fill)
         if self.size is not None:
             check_pair("size", self.size)
 
@@ -181,6 +183,7 @@ class CenterCrop(Operation):
 
     def __post_init__(self):
         check_pair("size", self.size)
+        check_number("fill", self.fill)
 
     def apply(self, images, choice):
         xp = arrays.namespace(images)

@@ -6,6 +6,7 @@ import math
 from augment import arrays
 from augment.draws import first_accepted
 from augment.operation import Operation
+from augment.operation import check_number
 from augment.operation import check_probability
 from augment.operation import check_range
 from augment.operation import register
@@ -50,6 +51,7 @@ class Cutout(Operation):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+        check_number("fill", self.fill)
 
     def draw(self, stream, image_shape):
         height, width, _ = image_shape

@@ -7,6 +7,7 @@ import numpy as np
 
 from augment import arrays
 from augment.operation import Operation
+from augment.operation import check_number
 from augment.operation import check_probability
 from augment.operation import check_range
 from augment.operation import register
@@ -91,6 +92,8 @@ class Normalize(Operation):
             values = getattr(self, name)
             if not isinstance(values, (tuple, list)) or not values:
                 raise ValueError(f"`{name}` must be a tuple, a number for each channel. Received: {name}={values!r}")
+            for value in values:
+                check_number(name, value)
         if len(self.mean) != len(self.std):
             raise ValueError(f"`mean` and `std` must be as long. Received: mean={self.mean!r}, std={self.std!r}")
         if not all(value > 0 for value in self.std):

@@ -6,6 +6,7 @@ import math
 from augment import arrays
 from augment import boxes as box_sides
 from augment.operation import Operation
+from augment.operation import check_number
 from augment.operation import check_pair
 from augment.operation import check_probability
 from augment.operation import check_range
@@ -134,6 +135,7 @@ class Translation(Operation):
 
     def __post_init__(self):
         check_mode(self.mode)
+        check_number("fill", self.fill)
         check_probability("probability", self.probability)
         for largest in check_pair("shift", self.shift, (int, float), least=0):
             if isinstance(largest, float) and largest >= 1:
@@ -195,6 +197,7 @@ class Rotation(Operation):
 
     def __post_init__(self):
         check_mode(self.mode)
+        check_number("fill", self.fill)
         check_probability("probability", self.probability)
         check_range("degrees", self.degrees, -360, around_zero=True)
 
@@ -244,6 +247,7 @@ class ScaleJitter(Operation):
 
     def __post_init__(self):
         check_range("scale", self.scale, 1e-2)
+        check_number("fill", self.fill)
         check_probability("probability", self.probability)
 
     def draw(self, stream, image_shape):

@@ -5,6 +5,7 @@ import math
 
 from augment import arrays
 from augment.operation import Operation
+from augment.operation import check_choice
 from augment.operation import register
 from augment.selection import paste
 
@@ -18,8 +19,7 @@ class _Mixing(Operation):
         number = isinstance(self.alpha, (int, float)) and not isinstance(self.alpha, bool)
         if not number or not 0 < self.alpha < math.inf:
             raise ValueError(f"`alpha` must be a positive number. Received: alpha={self.alpha!r}")
-        if self.per not in PER:
-            raise ValueError(f"`per` must be one of {PER}. Received: per={self.per!r}")
+        check_choice("per", self.per, PER)
 
     def draw(self, stream, image_shape):
         weight = stream.beta(self.alpha)

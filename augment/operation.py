@@ -1,7 +1,9 @@
 """What an operation is, and how a list of operations changes a batch."""
 
 import dataclasses
+import difflib
 import math
+import numbers
 
 import keras
 import numpy as np
@@ -183,6 +185,8 @@ def transform(operations, images, labels=None, boxes=None, *, index, seed=0, epo
     (2, 32, 32, 3)
     """
     draws.check_seed(seed)
+    if len(images.shape) != 4:
+        raise ValueError(f"`images` must be (batch, height, width, channels). Received: shape={tuple(images.shape)}")
     for position, operation in enumerate(check_operations(operations)):
         image_shape = arrays.shape(images)[1:]
         if not training:
@@ -268,6 +272,49 @@ def register(operation):
     'augment>Cutout'
     """
     return keras.saving.register_keras_serializable(package="augment")(operation)
+
+
+def check_choice(name, value, choices):
+    """Refuse what is none of the choices.
+
+    Args:
+        name: str. The argument.
+        value: its value.
+        choices: tuple of str.
+
+    Raises:
+        ValueError: if `value` is none of them.
+
+    Example:
+
+    >>> check_choice("mode", "edge", ("edge", "constant"))
+    """
+    if value not in choices:
+        near = difflib.get_close_matches(str(value), choices, n=1)
+        hint = f". Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}{hint}")
+
+
+def check_number(name, value, low=-math.inf, high=math.inf):
+    """Refuse what is no finite number.
+
+    Args:
+        name: str. The argument.
+        value: its value.
+        low: number that it must be at least. Defaults to any.
+        high: number that it must be at most. Defaults to any.
+
+    Raises:
+        ValueError: if `value` is none.
+
+    Example:
+
+    >>> check_number("fill", 0.5)
+    """
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not low <= value <= high or not math.isfinite(value):
+        limits = "" if (low, high) == (-math.inf, math.inf) else f" from {low} to {high}"
+        raise ValueError(f"`{name}` must be a finite number{limits}. Received: {name}={value!r}")
 
 
 def check_probability(name, value):

@@ -3,6 +3,7 @@
 from augment import arrays
 from augment import opencv
 from augment.arrays import in_numpy
+from augment.operation import check_choice
 from augment.selection import numbers_may_vary
 
 MODES = ("reflect", "edge", "constant")
@@ -21,8 +22,7 @@ def check_mode(mode):
 
     >>> check_mode("edge")
     """
-    if mode not in MODES:
-        raise ValueError(f"`mode` must be one of {MODES}. Received: mode={mode!r}")
+    check_choice("mode", mode, MODES)
 
 
 def gather_pixels(images, rows, columns, mode="reflect", fill=0):

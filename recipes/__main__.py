@@ -3,15 +3,19 @@
 import argparse
 import os
 import pathlib
+import re
 import sys
 
 from recipes.catalogue import check_name
 from recipes.catalogue import list_recipes
 from recipes.catalogue import load_recipe
+from recipes.catalogue import nearest
 from recipes.reporting import commands as reporting_commands
 from recipes.reporting import plots
 from recipes.reporting import tables
 from recipes.trials import command as sweeps
+
+_CHOICES = re.compile(r"invalid choice: '?([^']*?)'? \(choose from (.*)\)")
 
 
 def main(arguments=None):
@@ -41,10 +45,32 @@ def main(arguments=None):
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser whose errors are one line, with what may have been meant."""
+
+    flags = ()
+
+    def add_argument(self, *names, **options):
+        action = super().add_argument(*names, **options)
+        self.flags = (*self.flags, *action.option_strings)
+        return action
+
+    def parse_known_args(self, args=None, namespace=None):
+        namespace, rest = super().parse_known_args(args, namespace)
+        unknown = next((each.partition("=")[0] for each in rest if each.startswith("--")), None)
+        if unknown is not None:
+            self.error(f"unrecognized arguments: {unknown}{_hint(unknown, self.flags)}")
+        return namespace, rest
 
     def error(self, message):
-        raise ValueError(f"{message}. See '{self.prog} --help'.")
+        if found := _CHOICES.search(message):
+            message += _hint(found[1], re.findall(r"[\w-]+", found[2]))
+        mark = "" if message.endswith("?") else "."
+        raise ValueError(f"{message}{mark} See '{self.prog} --help'.")
+
+
+def _hint(name, known):
+    near = nearest(name, known)
+    return f". Did you mean {near!r}?" if near else ""
 
 
 def _parser(arguments):
@@ -262,13 +288,13 @@ def _list(options):
 
 
 def _plot(options):
-    import pandas
+    from recipes.reporting.report import read_history
 
     histories = {}
     for run in map(pathlib.Path, options.runs):
         if not (run / "history.csv").is_file():
             raise ValueError(f"{run} holds no history.csv. Give the folder of a run.")
-        histories[run.name] = pandas.read_csv(run / "history.csv").to_dict("list")
+        histories[run.name] = read_history(run)
     if options.last is not None and not options.comparison:
         raise ValueError("--last goes with --comparison.")
     figure = plots.plot_comparison(histories, options.last) if options.comparison else plots.plot_runs(histories)

@@ -60,7 +60,26 @@ def check_name(kind, name, known):
     """
     if name in known:
         return
+    near = nearest(name, known)
+    hint = f"Did you mean {near!r}?" if near else f"Expected one of: {', '.join(known)}."
+    raise ValueError(f"Unknown {kind}: {name!r}. {hint}")
+
+
+def nearest(name, known):
+    """The known name that is most like another.
+
+    Args:
+        name: str.
+        known: the known names.
+
+    Returns:
+        str, or None where none is like it.
+
+    Example:
+
+    >>> nearest("davidnet", ["DavidNet", "ResNet18"])
+    'DavidNet'
+    """
     lower = {each.lower(): each for each in known}
     near = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.5)
-    hint = f"Did you mean {lower[near[0]]!r}?" if near else f"Expected one of: {', '.join(known)}."
-    raise ValueError(f"Unknown {kind}: {name!r}. {hint}")
+    return lower[near[0]] if near else None

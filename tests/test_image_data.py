@@ -424,7 +424,7 @@ def test_statistics_of_many_images_are_those_of_some(folder, monkeypatch):
 
 def test_auto_goes_from_memory_to_disk_to_nothing(monkeypatch, tmp_path):
     assert cache.choose_cache("auto", 10, (8, 8), tmp_path) == "memory"
-    monkeypatch.setattr(cache, "_memory", lambda: 4 * 10 * 8 * 8 * 3 - 4)
+    monkeypatch.setattr(cache.room, "memory", lambda: 4 * 10 * 8 * 8 * 3 - 4)
     assert cache.choose_cache("auto", 10, (8, 8), tmp_path) == "disk"
     monkeypatch.setattr(cache, "_free", lambda folder: 10 * 8 * 8 * 3)
     assert cache.choose_cache("auto", 10, (8, 8), tmp_path) == "none"

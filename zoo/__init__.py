@@ -2,6 +2,7 @@
 
 from zoo import bit_weights
 from zoo import boxes
+from zoo import keras_files
 from zoo import weights
 from zoo.activation import Activation
 from zoo.alexnet import AlexNet
@@ -75,6 +76,7 @@ __all__ = [
     *_BUILDERS,
     "bit_weights",
     "boxes",
+    "keras_files",
     "list_models",
     "weights",
     "whiten",

@@ -1,12 +1,17 @@
 """Published weights of BiT: the `.npz` files of big_transfer in our networks, and back."""
 
+import math
 import os
 import pathlib
 import re
 import typing
+import zipfile
 
 import keras
 import numpy as np
+
+from zoo.checkpoints import reason_of
+from zoo.checkpoints import refuse_bomb
 
 
 class Published(typing.NamedTuple):
@@ -39,6 +44,7 @@ WEIGHTS = tuple(_FILES)
 HEADS = ("load", "zeros")
 _ADDRESS = "https://storage.googleapis.com/bit_models/"
 _HEAD = "resnet/head/conv2d/"
+_UNPACKED, _LEAST = 4, 2**26  # times the size of a file that weights may unpack to, and bytes
 
 
 def load_npz(model, path, head="load"):
@@ -70,7 +76,7 @@ def load_npz(model, path, head="load"):
     """
     if head not in HEADS:
         raise ValueError(f"`head` must be one of {HEADS}. Received: head={head!r}")
-    variables, state = _variables(model), _read(path)
+    variables, state = _variables(model), read_npz(path)
     if _HEAD + "kernel" not in variables or head == "zeros" or _has_other_classes(variables, state):
         state = {key: array for key, array in state.items() if not key.startswith(_HEAD)}
         state |= {key: np.zeros(_shape(key, each)) for key, each in variables.items() if key.startswith(_HEAD)}
@@ -139,24 +145,51 @@ def download(builder, width, weights):
         try:
             path = pathlib.Path(keras.utils.get_file(name, _ADDRESS + name, cache_dir=cache, cache_subdir="models"))
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ValueError(
-                f"{name} could not be downloaded ({reason}). Download {_ADDRESS}{name} and put it at {path}."
+                f"{name} could not be downloaded ({reason_of(error)}). Download {_ADDRESS}{name} and put it at {path}."
             ) from error
     return path
 
 
-def _read(path):
-    """Every array of the file; NumPy checks each by the sum that the archive has of it."""
+def read_npz(path):
+    """Read every array of an `.npz` file, a stranger's too; NumPy checks each by the sum that the archive has of it.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        A dict of names and NumPy arrays.
+
+    Raises:
+        ValueError: if it is damaged, holds objects, or unpacks to far more than its own size.
+
+    Example:
+
+    >>> read_npz("nowhere.npz")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: nowhere.npz cannot be read as an .npz file of arrays (No such file or directory). ...
+    """
     try:
+        with zipfile.ZipFile(path) as archive:
+            refuse_bomb(archive, _UNPACKED, _LEAST)
+            _refuse_claims(archive)
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except Exception as error:  # damaged archives raise nearly anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
-            f"{path} cannot be read as an .npz file of arrays ({reason}). If it was downloaded, delete it, and it "
-            "is downloaded again."
+            f"{path} cannot be read as an .npz file of arrays ({reason_of(error)}). If it was downloaded, delete it, "
+            "and it is downloaded again."
         ) from error
+
+
+def _refuse_claims(archive):
+    """Refuse arrays that say that they have more numbers than there are: memory would be taken for them first."""
+    headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    for record in archive.infolist():
+        with archive.open(record) as file:
+            shape, _, dtype = headers[np.lib.format.read_magic(file)](file)
+        if math.prod(shape) * dtype.itemsize > record.file_size:
+            raise ValueError(f"{record.filename!r:.100} claims to be of shape {shape!r:.100}, and is too short for it")
 
 
 def _variables(model):

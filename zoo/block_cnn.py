@@ -5,6 +5,7 @@ import keras
 from zoo.activation import Activation
 from zoo.builder import channel_axis
 from zoo.builder import check_arguments
+from zoo.builder import check_choice
 from zoo.builder import check_weights
 from zoo.builder import finish
 from zoo.builder import images_input
@@ -86,10 +87,10 @@ def BlockCNN(
         https://arxiv.org/abs/1409.1556
     """
     check_arguments(pooling=pooling, classes=classes, classifier_activation=classifier_activation, dropout=dropout)
-    _check_choice("filter_organization", filter_organization, FILTER_ORGANIZATIONS)
-    _check_choice("padding", padding, PADDINGS)
-    _check_choice("activation", activation, ACTIVATIONS)
-    _check_choice("batch_normalization", batch_normalization, (True, False))
+    check_choice("filter_organization", filter_organization, FILTER_ORGANIZATIONS)
+    check_choice("padding", padding, PADDINGS)
+    check_choice("activation", activation, ACTIVATIONS)
+    check_choice("batch_normalization", batch_normalization, (True, False))
     _check_count("blocks", blocks)
     _check_count("filters", filters)
     sizes = _kernel_sizes(kernel_size, blocks)
@@ -166,11 +167,6 @@ def _least_side(sizes, padding):
     for size in reversed(sizes):
         side = 2 * side if padding == "same" else max(2 * side + size - 3, 1)
     return side
-
-
-def _check_choice(name, value, known):
-    if value not in known:
-        raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}")
 
 
 def _check_count(name, value):

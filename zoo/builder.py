@@ -1,14 +1,17 @@
 """What every builder checks, how every builder begins, and how it ends."""
 
+import difflib
 import pathlib
 
 import keras
 
 from zoo import bit_weights
 from zoo import checkpoints
+from zoo import keras_files
 from zoo import weights as torch_weights
 
 _POOLINGS = {None: None, "avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
+_SUFFIXES = (*keras_files.SUFFIXES, *checkpoints.SUFFIXES, ".npz")
 
 
 def check_arguments(*, pooling, classes, classifier_activation, **fractions):
@@ -27,14 +30,54 @@ def check_arguments(*, pooling, classes, classifier_activation, **fractions):
 
     >>> check_arguments(pooling="avg", classes=10, classifier_activation="softmax", dropout=0.1)
     """
-    if pooling not in _POOLINGS:
-        raise ValueError(f"`pooling` must be one of {tuple(_POOLINGS)}. Received: pooling={pooling!r}")
+    check_choice("pooling", pooling, tuple(_POOLINGS))
     if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
         raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
     get_by(keras.activations.get, "classifier_activation", classifier_activation, 'activation, such as "softmax"')
     for name, value in fractions.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
             raise ValueError(f"`{name}` must be a number in [0, 1). Received: {name}={value!r}")
+
+
+def check_choice(name, value, choices):
+    """Refuse what is none of the choices.
+
+    Args:
+        name: str. The argument.
+        value: its value.
+        choices: tuple.
+
+    Raises:
+        ValueError: if it is none of them.
+
+    Example:
+
+    >>> check_choice("stem", "cifar", ("imagenet", "cifar"))
+    """
+    if value not in choices:
+        near = difflib.get_close_matches(str(value), [each for each in choices if isinstance(each, str)], n=1)
+        hint = f". Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}{hint}")
+
+
+def check_numbers(low, high, **numbers):
+    """Refuse what is no finite number of a range.
+
+    Args:
+        low: number that each must be at least.
+        high: number that each must be at most.
+        **numbers: the arguments.
+
+    Raises:
+        ValueError: if one is none.
+
+    Example:
+
+    >>> check_numbers(0, 1, batch_normalization_momentum=0.9)
+    """
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+            raise ValueError(f"`{name}` must be a number from {low} to {high}. Received: {name}={value!r}")
 
 
 def check_weights(builder, weights, classifier_activation=None, published=None, **required):
@@ -62,6 +105,8 @@ def check_weights(builder, weights, classifier_activation=None, published=None, 
         options = ", ".join(["None", *(f'"{name}"' for name in names), "the path of a weights file"])
         raise ValueError(f"`weights` must be one of {options}. Received: weights={weights!r}")
     if weights not in names:
+        if not str(weights).endswith(_SUFFIXES):
+            raise ValueError(f"`weights` must end in one of {', '.join(_SUFFIXES)}. Received: weights={weights!r}")
         return
     for name, (received, needed) in required.items():
         if received != needed:
@@ -217,5 +262,5 @@ def finish(builder, inputs, outputs, *, include_top, pooling, weights, name):
     elif weights is not None and pathlib.Path(weights).suffix == ".npz":
         bit_weights.load_npz(model, weights)
     elif weights is not None:
-        model.load_weights(weights)
+        keras_files.load_weights(model, weights)
     return model

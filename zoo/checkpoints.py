@@ -5,6 +5,7 @@ import math
 import pathlib
 import pickle
 import pickletools
+import reprlib
 import typing
 import zipfile
 
@@ -38,6 +39,8 @@ _DTYPES = {
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")
 _PREFIXES = ("module.", "model.", "_orig_mod.")
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_LONGEST = 300  # characters of a reason
+_SHORTLY = reprlib.Repr()  # as what pickles hold may be endless when it is written out
 
 
 def read_checkpoint(path):
@@ -69,11 +72,81 @@ def read_checkpoint(path):
     try:
         state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path)
     except Exception as error:  # damaged pickles raise nearly anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
-            f"{path} cannot be read as a checkpoint ({reason}). Expected a state dict by safetensors or torch.save."
+            f"{path} cannot be read as a checkpoint ({reason_of(error)}). Expected a state dict by safetensors or "
+            "torch.save."
         ) from error
     return _cut_prefixes(state)
+
+
+def reason_of(error):
+    """Why a file cannot be read, in a line.
+
+    Args:
+        error: an exception.
+
+    Returns:
+        str.
+
+    Example:
+
+    >>> reason_of(ValueError("it is damaged"))
+    'it is damaged'
+    """
+    text = (getattr(error, "strerror", None) or str(error)).strip()
+    return text.splitlines()[0][:_LONGEST] if text else type(error).__name__
+
+
+def refuse_bomb(archive, times=1, least=0):
+    """Refuse an archive that unpacks to more than it should.
+
+    Args:
+        archive: a `zipfile.ZipFile`.
+        times: number. How many times the size of its file it may unpack to. Defaults to 1, as torch and Keras
+            compress nothing.
+        least: int. Bytes that it may unpack to however small its file is. Defaults to 0.
+
+    Raises:
+        ValueError: if it does.
+
+    Example:
+
+    >>> import io
+    >>> with zipfile.ZipFile(io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+    ...     archive.writestr("zeros", bytes(1000))
+    ...     refuse_bomb(archive)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: it unpacks to 1,000 bytes, more than its own size, ...
+    """
+    records = archive.infolist()
+    unpacked = sum(record.file_size for record in records)
+    size = min(sum(record.compress_size for record in records), archive.fp.seek(0, 2))  # records may overlap
+    if unpacked > max(times * size, least):
+        raise ValueError(f"it unpacks to {unpacked:,} bytes, more than its own size, {size:,}")
+
+
+def check_pickle(file, size):
+    """Refuse what a pickle does with memory alone: to be called before one is loaded.
+
+    Args:
+        file: a file that is open for reading bytes, at the beginning of the pickle, where it is left.
+        size: int. Bytes of the whole file.
+
+    Raises:
+        pickle.UnpicklingError: for numbers that stand for names, or places beyond the size; ValueError for what is
+            damaged.
+
+    Example:
+
+    >>> import io
+    >>> check_pickle(io.BytesIO(pickle.dumps([1, 2])), size=100)
+    """
+    start = file.tell()
+    for opcode, argument, _ in pickletools.genops(file):
+        # Numbers of the extension registry stand for names; a number in the memo takes memory up to it.
+        if opcode.name.startswith("EXT") or (opcode.name.endswith("PUT") and argument > size):
+            raise pickle.UnpicklingError(f"its pickle has {opcode.name} {argument}")
+    file.seek(start)
 
 
 def _find_state(content):
@@ -120,9 +193,7 @@ def _read_zip(file, size):
     """The content of the format since torch 1.6, and its storages by key."""
     with zipfile.ZipFile(file) as archive:
         records = {record.filename: record for record in archive.infolist()}
-        # torch compresses nothing: records that hold more than the file are a zip bomb.
-        if sum(record.file_size for record in records.values()) > size:
-            raise ValueError("it unpacks to more than its own size")
+        refuse_bomb(archive)
         pickles = [name for name in records if name.count("/") == 1 and name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise ValueError(f"it is a zip with {len(pickles)} files data.pkl")
@@ -156,12 +227,7 @@ def _read_legacy(file, size):
 
 def _unpickle(file, size):
     """Load one pickle after a look at it; the unpickler, with `content` and `storages`."""
-    start = file.tell()
-    for opcode, argument, _ in pickletools.genops(file):
-        # Numbers of the extension registry stand for names; a number in the memo takes memory up to it.
-        if opcode.name.startswith("EXT") or (opcode.name.endswith("PUT") and argument > size):
-            raise pickle.UnpicklingError(f"its pickle has {opcode.name} {argument}")
-    file.seek(start)
+    check_pickle(file, size)
     unpickler = _TensorsOnly(file, encoding="utf-8")
     unpickler.content = unpickler.load()
     return unpickler
@@ -220,10 +286,11 @@ class _TensorsOnly(pickle.Unpickler):
         if kind != "storage" or any(part is not None for part in view):
             raise pickle.UnpicklingError("it refers to something else than a whole storage")
         if not isinstance(key, str) or not isinstance(num_elements, int) or num_elements < 0:
-            raise pickle.UnpicklingError(f"it refers to a storage {key!r} of {num_elements!r} elements")
+            shown = [_SHORTLY.repr(each) for each in (key, num_elements)]
+            raise pickle.UnpicklingError("it refers to a storage {} of {} elements".format(*shown))
         storage = _Storage(dtype, key, num_elements)
         if self.storages.setdefault(key, storage) != storage:
-            raise pickle.UnpicklingError(f"it describes storage {key} in two ways")
+            raise pickle.UnpicklingError(f"it describes storage {key:.100} in two ways")
         return storage
 
 
@@ -235,7 +302,8 @@ class _RebuildTensor:
         if not isinstance(storage, _Storage) or len(shape) != len(strides):
             raise pickle.UnpicklingError("it describes a tensor in another way than torch does")
         if any(not isinstance(number, int) or number < 0 for number in (offset, *shape, *strides)):
-            raise pickle.UnpicklingError(f"a tensor has offset {offset}, shape {shape} and strides {strides}")
+            shown = [_SHORTLY.repr(each) for each in (offset, shape, strides)]
+            raise pickle.UnpicklingError("a tensor has offset {}, shape {} and strides {}".format(*shown))
         if math.prod(shape) > storage.num_elements:
             raise pickle.UnpicklingError(f"a tensor of shape {shape} claims more than the storage {storage.key} holds")
         return _Tensor(storage, offset, tuple(shape), tuple(strides))
@@ -250,7 +318,7 @@ class _RebuildParameter:
 
 def _numpy_dtype(name, byteorder="little"):
     if name not in _DTYPES:
-        raise ValueError(f"it holds numbers of type {name}")
+        raise ValueError(f"it holds numbers of type {_SHORTLY.repr(name)}")
     dtype = _DTYPES[name]
     return np.dtype("u2" if dtype == "bfloat16" else dtype).newbyteorder("<" if byteorder == "little" else ">")
 

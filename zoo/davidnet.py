@@ -1,9 +1,13 @@
 """DavidNet, the nine-layer residual network that won DAWNBench on CIFAR-10."""
 
+import sys
+
 import keras
 
 from zoo.builder import channel_axis
 from zoo.builder import check_arguments
+from zoo.builder import check_choice
+from zoo.builder import check_numbers
 from zoo.builder import check_weights
 from zoo.builder import finish
 from zoo.builder import get_by
@@ -82,8 +86,10 @@ def DavidNet(
         https://github.com/davidcpage/cifar10-fast
     """
     check_arguments(pooling=pooling, classes=classes, classifier_activation=classifier_activation, dropout=dropout)
-    if pool_position not in POOL_POSITIONS:
-        raise ValueError(f"`pool_position` must be one of {POOL_POSITIONS}. Received: pool_position={pool_position!r}")
+    check_choice("pool_position", pool_position, POOL_POSITIONS)
+    check_numbers(0, 1, batch_normalization_momentum=batch_normalization_momentum)
+    check_numbers(0, sys.float_info.max, l2=l2)
+    check_numbers(-sys.float_info.max, sys.float_info.max, logit_scale=logit_scale)
     if kernel_initializer is None:
         kernel_initializer = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
     initializer = get_by(

@@ -4,6 +4,7 @@ import keras
 
 from zoo.builder import channel_axis
 from zoo.builder import check_arguments
+from zoo.builder import check_choice
 from zoo.builder import check_weights
 from zoo.builder import finish
 from zoo.builder import images_input
@@ -245,8 +246,7 @@ def _resnet(
     dropout,
 ):
     check_arguments(pooling=pooling, classes=classes, classifier_activation=classifier_activation, dropout=dropout)
-    if stem not in STEMS:
-        raise ValueError(f"`stem` must be one of {STEMS}. Received: stem={stem!r}")
+    check_choice("stem", stem, STEMS)
     default_side, least_side = (224, 32) if stem == "imagenet" else (32, 8)
     images = images_input(input_tensor, input_shape, default_side=default_side, least_side=least_side)
     head = {"classes": (classes, 1000)} if include_top else {}

@@ -7,6 +7,7 @@ import keras
 from zoo import resnet
 from zoo.builder import channel_axis
 from zoo.builder import check_arguments
+from zoo.builder import check_choice
 from zoo.builder import check_weights
 from zoo.builder import finish
 from zoo.builder import torch_initializers
@@ -375,10 +376,7 @@ def _layer(inputs, filters, size, name, stride=1, kind=Conv2D):
 def _check_sizes(prior, head_normalization, **sizes):
     if isinstance(prior, bool) or not isinstance(prior, (int, float)) or not 0 < prior < 1:
         raise ValueError(f"`prior` must be a number in (0, 1). Received: prior={prior!r}")
-    if head_normalization not in NORMALIZATIONS:
-        raise ValueError(
-            f"`head_normalization` must be one of {NORMALIZATIONS}. Received: head_normalization={head_normalization!r}"
-        )
+    check_choice("head_normalization", head_normalization, NORMALIZATIONS)
     for name, size in sizes.items():
         if type(size) is not int or size < 1:
             raise ValueError(f"`{name}` must be a positive integer. Received: {name}={size!r}")

@@ -1,10 +1,13 @@
 """SpeedNet, the network of airbench, which trains to 94%, 95% or 96% on CIFAR-10 fastest."""
 
+import sys
+
 import keras
 
 from zoo.activation import Activation
 from zoo.builder import channel_axis
 from zoo.builder import check_arguments
+from zoo.builder import check_numbers
 from zoo.builder import check_weights
 from zoo.builder import finish
 from zoo.builder import get_by
@@ -105,6 +108,8 @@ def SpeedNet(
         batch_normalization_momentum=batch_normalization_momentum,
     )
     activation = get_by(keras.activations.get, "activation", activation, 'activation, such as "gelu"')
+    check_numbers(0, 1, epsilon=epsilon)
+    check_numbers(-sys.float_info.max, sys.float_info.max, logit_scale=logit_scale)
     _check_sizes(widths, convolutions, whitening_size)
     torchs = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
     kernel_initializer = _initializer("kernel_initializer", kernel_initializer, Dirac())

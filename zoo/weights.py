@@ -9,6 +9,7 @@ import typing
 import keras
 
 from zoo.checkpoints import read_checkpoint
+from zoo.checkpoints import reason_of
 
 # The end of each name is the beginning of the file's SHA-256.
 PUBLISHED = {
@@ -124,9 +125,8 @@ def download(builder, weights="imagenet"):
         try:
             path = pathlib.Path(keras.utils.get_file(path.name, address, cache_dir=cache, cache_subdir="models"))
         except Exception as error:
-            reason = str(error).splitlines()[0]
             raise ValueError(
-                f"{path.name} could not be downloaded ({reason}). Download {address} and put it at {path}."
+                f"{path.name} could not be downloaded ({reason_of(error)}). Download {address} and put it at {path}."
             ) from error
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

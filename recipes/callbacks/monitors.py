@@ -52,7 +52,7 @@ class Monitor(keras.callbacks.Callback):
                 f"Received: patience_epochs={patience_epochs}, patience_steps={patience_steps}"
             )
         for name, value in (("patience_epochs", patience_epochs), ("patience_steps", patience_steps)):
-            if value is not None and not value >= 0:
+            if value is not None and (isinstance(value, str) or not value >= 0):
                 raise ValueError(f"`{name}` must not be negative. Received: {name}={value!r}")
         self.monitor = monitor
         self.patience = patience_steps if patience_epochs is None else patience_epochs

@@ -10,9 +10,11 @@ from recipes.data.csv_files import find_files
 from recipes.data.decoding import shorten
 from recipes.data.detection import DetectionSplit
 from recipes.data.files import in_class_order
+from recipes.data.room import check_room
 
 _COLUMNS = 6
 _HEADER = ("x1", "xmin", "left")
+_TIMES = 20  # that cells take of memory, as against the file
 
 
 def load_box_files(
@@ -148,6 +150,7 @@ def read_classes(path):
 def _rows(path):
     """Line numbers and cells, without spaces around them; empty lines are passed over."""
     try:
+        check_room(path, _TIMES)
         with pathlib.Path(path).open(encoding="utf-8-sig", newline="") as file:
             rows = list(enumerate(csv.reader(file), 1))
     except (OSError, ValueError, csv.Error) as error:

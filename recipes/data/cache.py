@@ -11,6 +11,7 @@ import zlib
 import numpy as np
 
 from recipes.data import decoding
+from recipes.data import room
 from recipes.data.decoded import DecodedImages
 
 CACHES = ("auto", "memory", "disk", "none")
@@ -47,7 +48,7 @@ def choose_cache(cache, samples, image_size, cache_dir=None):
     if cache != "auto":
         return cache
     needed = samples * image_size[0] * image_size[1] * 3
-    if needed <= _memory() // _SHARE:
+    if needed <= room.memory() // _SHARE:
         return "memory"
     return "disk" if needed <= _free(cache_dir or default_folder()) // 2 else "none"
 
@@ -210,15 +211,3 @@ def _free(folder):
     """Bytes on the disk of a folder that need not be there yet."""
     folder = pathlib.Path(folder).absolute()
     return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
-
-
-def _memory():
-    """Bytes of memory that the machine, or the container that this runs in, has."""
-    limits = [8 * 2**30]  # where nothing says it
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        path = pathlib.Path("/sys/fs/cgroup", name)
-        if path.is_file() and (text := path.read_text().strip()).isdecimal():
-            limits.append(int(text))
-    return min(limits)

@@ -1,11 +1,12 @@
 """CIFAR-10: 60,000 colour images of 32x32 pixels in ten classes."""
 
 import pathlib
-import pickle
 
 import numpy as np
 
 from recipes.data.dataset import Dataset
+from recipes.data.pickled_arrays import as_array
+from recipes.data.pickled_arrays import read_pickle
 
 CLASS_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 _TRAIN_FILES = [f"data_batch_{number}" for number in range(1, 6)]
@@ -48,12 +49,13 @@ def load_cifar10(data_dir=None):
 def _download():
     import keras
 
+    from zoo.checkpoints import reason_of
+
     try:
         splits = keras.datasets.cifar10.load_data()
     except Exception as error:
-        reason = str(error).splitlines()[0]
         raise ValueError(
-            f"CIFAR-10 could not be downloaded ({reason}). Download cifar-10-python.tar.gz from "
+            f"CIFAR-10 could not be downloaded ({reason_of(error)}). Download cifar-10-python.tar.gz from "
             "https://www.cs.toronto.edu/~kriz/cifar.html, unpack it, and pass the folder as data_dir (--data-dir)."
         ) from error
     return [(images, labels[:, 0].astype("int32")) for images, labels in splits]
@@ -72,48 +74,18 @@ def _find_folder(folder):
 
 
 def _read_batch(path):
+    from zoo.checkpoints import reason_of
+
     try:
-        with path.open("rb") as file:
-            content = _ArraysOnly(file, encoding="bytes").load()
+        content = read_pickle(path)
         content = {key.decode() if isinstance(key, bytes) else key: value for key, value in content.items()}
-        images, labels = np.asarray(content["data"]), np.asarray(content["labels"])
+        images, labels = as_array(content["data"]), as_array(content["labels"])
     except Exception as error:  # damaged pickles raise nearly anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path} is truncated or no batch of CIFAR-10 ({reason}). Unpack it again.") from error
+        raise ValueError(
+            f"{path} is truncated or no batch of CIFAR-10 ({reason_of(error)}). Unpack it again."
+        ) from error
     if images.dtype != np.uint8 or images.ndim != 2 or images.shape[1] != 3072:
         raise ValueError(f"{path} must hold uint8 images of shape (n, 3072). Received: {images.dtype} {images.shape}")
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu" or not np.isin(labels, range(10)).all():
         raise ValueError(f"{path} must hold a label from 0 to 9 for each of its {len(images)} images.")
     return images.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1).copy(), labels.astype("int32")
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """An unpickler that can build arrays of numbers, and what pickles hold without any class."""
-
-    def find_class(self, module, name):
-        if (module, name) in (("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct")):
-            return _empty_array
-        if (module, name) == ("numpy", "ndarray"):
-            return "ndarray"  # only ever an argument of _reconstruct: nothing to call
-        if (module, name) == ("numpy", "dtype"):
-            return _number_type
-        if (module, name) == ("_codecs", "encode"):
-            return _encode
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-
-def _empty_array(kind, shape, typecode):
-    """What NumPy's pickles begin an array with; its content and shape follow."""
-    return np.ndarray((0,), "uint8")
-
-
-def _number_type(name, *flags):
-    dtype = np.dtype(name)
-    if dtype.kind not in "biuf":
-        raise pickle.UnpicklingError(f"it holds an array of {name}")
-    return dtype
-
-
-def _encode(text, encoding):
-    """How Python 3 writes bytes for Python 2."""
-    return text.encode("latin1")

@@ -1,8 +1,6 @@
 """Annotations in the form of COCO: images, boxes and categories in a json."""
 
 import collections
-import json
-import math
 import pathlib
 import re
 
@@ -14,6 +12,9 @@ from recipes.data.decoding import SUFFIXES
 from recipes.data.decoding import shorten
 from recipes.data.detection import DetectionSplit
 from recipes.data.layouts import SPLIT_NAMES
+from recipes.data.texts import is_file
+from recipes.data.texts import is_finite
+from recipes.data.texts import read_json
 
 ROBOFLOW = "_annotations.coco.json"
 _NAME = re.compile(r"(?:instances_|image_info_)?((default|[a-z]+?)[-_]?(?:\d{4})?)", re.IGNORECASE)
@@ -117,6 +118,9 @@ def read_coco(path, folders, categories=None, need_objects=True):
     if twice:
         raise ValueError(f"{path}: images have the same id: {shorten(twice)}.")
     names = [str(image["file_name"]).replace("\\", "/") for image in images]
+    outside = [name for name in names if _leads_out(name)]
+    if outside:
+        raise ValueError(f"{path}: names of files that lead out of the folder of the images: {shorten(outside)}.")
     folder = _folder(names, [pathlib.Path(each) for each in folders])
     paths = [str(folder / name) for name in names]
     sizes = np.array([[_side(image, "height"), _side(image, "width")] for image in images], "int32").reshape(-1, 2)
@@ -129,11 +133,7 @@ def read_coco(path, folders, categories=None, need_objects=True):
 
 
 def _content(path):
-    try:
-        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ValueError(f"Cannot read {path}: {reason}") from error
+    content = read_json(path)
     if not isinstance(content, dict) or "images" not in content:
         raise ValueError(f"{path} is no json of COCO's form: it has no images.")
     return content
@@ -210,15 +210,11 @@ def _problem(entry, objects, own, categories):
     if categories.get(category) != own[category]:
         known = categories.get(category, "unknown")
         return f"its category {category} is {own[category]!r} here, and {known!r} in the training"
-    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
+    if not isinstance(box, list) or len(box) != 4 or not all(map(is_finite, box)):
         return f"its bbox must be four numbers, left, top, width, height. Received: {box!r:.100}"
     if box[2] < 0 or box[3] < 0:
         return f"its bbox has a negative width or height: {box}"
-    return None if area is None or _is_number(area) else f"its area is no number: {area!r:.100}"
-
-
-def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return None if area is None or is_finite(area) else f"its area is no number: {area!r:.100}"
 
 
 def _columns(objects, category_ids):
@@ -294,7 +290,15 @@ def _candidates(folder, stem, name):
 def _folder(names, folders):
     """The first folder that holds some of the files."""
     tried = names[:: max(1, len(names) // _TRIED)]
-    return next((folder for folder in folders if any((folder / name).is_file() for name in tried)), folders[0])
+    return next((folder for folder in folders if any(is_file(folder / name) for name in tried)), folders[0])
+
+
+def _leads_out(name):
+    return (
+        ".." in name.split("/")
+        or pathlib.PurePosixPath(name).is_absolute()
+        or bool(pathlib.PureWindowsPath(name).drive)
+    )
 
 
 def _unannotated(folder):

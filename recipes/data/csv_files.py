@@ -11,6 +11,8 @@ from recipes.data.files import ImageFiles
 from recipes.data.files import files_below
 from recipes.data.files import in_class_order
 from recipes.data.files import number
+from recipes.data.room import check_room
+from recipes.data.texts import is_file
 
 PATH_COLUMNS = (
     *("path", "imagepath", "filepath", "file", "filename", "image", "imagename", "imagefile", "img"),
@@ -20,6 +22,8 @@ LABEL_COLUMNS = (
     *("label", "labels", "class", "classname", "imageclass", "classlabel", "category", "target", "diagnosis"),
     "celltype",
 )
+_TIMES = 30  # that a table of texts takes of memory, as against the file
+_DIGITS = 4000  # Python makes no integers of more
 
 
 def read_csv(
@@ -109,12 +113,13 @@ def read_table(path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pandas.errors.ParserWarning)  # of rows that are longer than the header
+            check_room(path, _TIMES)
             table = pandas.read_csv(path, index_col=False, **settings)
             if len(table.columns) == 1:
                 separator = next((each for each in ";\t" if each in table.columns[0]), ",")
                 table = pandas.read_csv(path, index_col=False, sep=separator, **settings)
     except (OSError, ValueError, pandas.errors.ParserWarning) as error:  # pandas's own errors are ValueErrors
-        raise ValueError(f"Cannot read {path}: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"Cannot read {path}: {str(error).partition(chr(10))[0]}") from error
     if table.empty:
         raise ValueError(f"{path} has no rows.")
     table.columns = [str(name).strip() for name in table.columns]
@@ -180,7 +185,7 @@ def find_files(names, folders, home=None):
     for position, name in enumerate(names):
         name = name.replace("\\", "/")
         begins = folders if home is None else [*folders, home]
-        exact = next((folder / name for folder in begins if (folder / name).is_file()), None)
+        exact = next((folder / name for folder in begins if is_file(folder / name)), None)
         if exact is None and by_name is None:
             by_name = _by_name(folders)
         hits = [exact] if exact else sorted((by_name.get(name) or by_name.get(_integer(name)) or {}).values())
@@ -208,7 +213,7 @@ def _by_name(folders):
 
 def _integer(text):
     """An integer for digits alone: ids are written with and without leading zeros."""
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isdecimal() and len(text) < _DIGITS else None
 
 
 def _plain(text):

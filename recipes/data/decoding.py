@@ -13,6 +13,7 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 _MARGIN = 2  # JPEGs are decoded smaller where they are still so many times larger than the result
 _ORIENTATION, _SIDEWAYS = 274, (5, 6, 7, 8)  # in Exif
 _SHOWN = 20
+_PIXELS = 2**27  # of a size that is asked for: more than any file that is read may have
 _TASKS = 4096  # at most, as each waits in memory
 
 
@@ -48,6 +49,30 @@ def read_image(path, image_size, fit="stretch"):
     check_fit(fit)
     try:
         return np.asarray(_fit(_open(path, size if fit != "center_crop" else None), size, fit))
+    except Exception as error:  # damaged files raise nearly anything
+        raise ValueError(f"{path}: {_reason(error)}") from error
+
+
+def read_original(path):
+    """Read an image file as RGB of its own size.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        uint8 `(height, width, 3)`.
+
+    Raises:
+        ValueError: as `read_image`.
+
+    Example:
+
+    >>> read_original("nowhere.png")
+    Traceback (most recent call last):
+    ValueError: nowhere.png: no such file
+    """
+    try:
+        return np.asarray(_to_rgb(_open(path)))
     except Exception as error:  # damaged files raise nearly anything
         raise ValueError(f"{path}: {_reason(error)}") from error
 
@@ -283,6 +308,8 @@ def check_size(image_size):
     size = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
     if len(size) != 2 or any(type(side) is not int or side < 1 for side in size):
         raise ValueError(f"`image_size` must be a positive integer, or (height, width). Received: {image_size!r}")
+    if size[0] * size[1] > _PIXELS:
+        raise ValueError(f"`image_size` must have at most {_PIXELS:,} pixels. Received: {image_size!r}")
     return size
 
 

@@ -76,7 +76,7 @@ class DetectionPreparation(Framing, Stored):
     def __post_init__(self):
         super().__post_init__()
         object.__setattr__(self, "class_names", check_names(self.class_names))
-        ids = list(self.category_ids)
+        ids = list(self.category_ids) if isinstance(self.category_ids, (list, tuple)) else []
         if len(ids) != len(self.class_names) or len(set(ids)) < len(ids) or any(type(each) is not int for each in ids):
             raise ValueError(
                 f"`category_ids` must be {len(self.class_names)} different integers, as many as classes. "

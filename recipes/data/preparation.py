@@ -9,6 +9,7 @@ import pathlib
 import numpy as np
 
 from recipes.data import decoding
+from recipes.data.texts import read_json
 
 FILE = "preparation.json"
 
@@ -195,13 +196,13 @@ def read_preparation(folder):
     if not path.is_file():
         raise ValueError(f"{folder} holds no {FILE}. Give the folder of a run on images.")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
         kind = values.get("kind") if isinstance(values, dict) else None
         kinds = {each.KIND: each for each in (Preparation, DetectionPreparation)}
-        if kind not in kinds:
-            raise ValueError(f"the kind {kind!r} is not one of {', '.join(filter(None, kinds))}")
+        if kind not in tuple(kinds):
+            raise ValueError(f"the kind {kind!r:.100} is not one of {', '.join(filter(None, kinds))}")
         return kinds[kind].from_dict(values)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
@@ -243,7 +244,7 @@ def check_channels(name, value, least):
     >>> check_channels("mean", 127.5, least=0)
     (127.5, 127.5, 127.5)
     """
-    values = (value,) * 3 if isinstance(value, numbers.Real) else tuple(value)
+    values = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value,) * 3
     fitting = all(isinstance(each, numbers.Real) and least <= each < np.inf for each in values)
     if len(values) != 3 or not fitting:
         raise ValueError(f"`{name}` must be a number, or three, at least {least}. Received: {name}={value!r}")
@@ -267,6 +268,6 @@ def check_names(names):
     >>> check_names(("RBC", "WBC"))
     ['RBC', 'WBC']
     """
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names) or not names:
+    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
         raise ValueError(f"`class_names` must be a list of str. Received: {names!r}")
     return list(names)

@@ -4,7 +4,6 @@ import importlib
 import inspect
 import pathlib
 
-import keras
 import numpy as np
 
 import zoo
@@ -96,6 +95,7 @@ def preprocessing(builder):
 
     Example:
 
+    >>> import keras
     >>> preprocessing(keras.applications.MobileNetV2)
     ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5), False)
     >>> preprocessing(keras.applications.MobileNetV3Small)
@@ -120,10 +120,7 @@ def preprocessing(builder):
 
 def _copy_weights(model, path):
     """Weights by the names of layers, from a model whose head is another."""
-    try:
-        source = keras.models.load_model(path, compile=False)
-    except Exception as error:  # damaged archives raise nearly anything
-        raise ValueError(f"{path} cannot be loaded ({str(error).splitlines()[0]}).") from error
+    source = zoo.keras_files.load_model(path)
     known = {layer.name: layer.get_weights() for layer in source.layers}
     problems = []
     for layer in model.layers:

@@ -1,5 +1,7 @@
 """What our optimizers share: numbers that may follow a schedule, and schedules that count updates."""
 
+import math
+
 import keras
 
 from recipes import schedules
@@ -76,6 +78,13 @@ class CountsUpdates:
     cycled = None
 
     def __init__(self, learning_rate, gradient_accumulation_steps=None, **arguments):
+        if isinstance(learning_rate, (bool, str)) or (
+            isinstance(learning_rate, (int, float)) and not 0 <= learning_rate < math.inf
+        ):
+            raise ValueError(
+                "`learning_rate` must be a finite number, at least 0, or a schedule. "
+                f"Received: learning_rate={learning_rate!r}"
+            )
         rate = _of_updates(learning_rate, gradient_accumulation_steps)
         super().__init__(learning_rate=rate, gradient_accumulation_steps=gradient_accumulation_steps, **arguments)
 

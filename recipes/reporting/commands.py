@@ -126,6 +126,8 @@ def _call(name, import_keras, options):
 def _kind(run):
     """The module of the commands for what a run was trained to do, which its preparation says."""
     folder = pathlib.Path(run)
+    if not folder.is_dir():
+        raise ValueError(f"{run} does not exist. Give the folder of a finished run.")
     return _KINDS[type(read_preparation(folder)) if (folder / FILE).is_file() else Preparation]
 
 

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from recipes.data import decoding
+from recipes.data.texts import read_json
 from recipes.reporting import detection_plots
 from recipes.reporting import plots
 from recipes.reporting.detection import RECALLS
@@ -181,10 +182,7 @@ def plot_some(evaluation, images, count=_SHOWN, threshold=detection_plots.THRESH
 
 
 def _read_list(path):
-    try:
-        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    content = read_json(path)
     if not isinstance(content, list):
         raise ValueError(f"{path} must be a list of detections in COCO's results format.")
     return content

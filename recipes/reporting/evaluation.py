@@ -111,7 +111,7 @@ def read_evaluation(folder):
         labels = np.array([names.index(label) for label in table["label"]]) if "label" in table else None
         return Evaluation(labels, table[columns].to_numpy(float), names, list(table["path"]))
     except (OSError, ValueError, KeyError) as error:  # pandas's own errors are ValueErrors
-        raise ValueError(f"{path} is no table of predictions ({str(error).splitlines()[0]}).") from error
+        raise ValueError(f"{path} is no table of predictions ({str(error).partition(chr(10))[0]}).") from error
 
 
 def write_submission(path, evaluation, id_column="Path", label_column="label", label_as="number", ids=None):

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from recipes.catalogue import check_name
+from recipes.data.texts import read_json
 from recipes.reporting import explanation_plots
 from recipes.reporting import plots
 from recipes.reporting.evaluation import check_outputs
@@ -140,7 +141,7 @@ def read_explanation(folder):
     if not path.is_file():
         return {}
     try:
-        shown = json.loads(path.read_text(encoding="utf-8"))["pictures"]
+        shown = read_json(path)["pictures"]
         return {
             path.with_name(f"{name}.png"): shown[name]
             for name in ("grad_cam", "feature_maps", "filters")

@@ -1,11 +1,11 @@
 """A picture of what every augmentation does to given images."""
 
-import pathlib
 import re
 
 import numpy as np
 
 import augment
+from recipes.data import decoding
 from recipes.reporting.plots import plot_images
 
 
@@ -158,19 +158,10 @@ def read_images(paths, size):
 
         opened = [Image.fromarray(image) for image in load_sample_images().images]
     else:
-        opened = [_open(pathlib.Path(path)) for path in paths]
+        opened = [Image.fromarray(decoding.read_original(path)) for path in paths]
     squares = []
     for image in opened:
         side = min(image.size)
         left, top = (image.width - side) // 2, (image.height - side) // 2
         squares.append(np.asarray(image.resize((size, size), box=(left, top, left + side, top + side))))
     return np.stack(squares)
-
-
-def _open(path):
-    from PIL import Image
-
-    try:
-        return Image.open(path).convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is no image that can be read ({error}).") from error

@@ -6,7 +6,11 @@ import os
 import pathlib
 import tempfile
 
+from recipes.data.texts import read_json
+
 _IN_MEMORY = ("model", "history", "folder")
+_KINDS = {"recipe": str, "experiment": str, "documented": str, "arguments": dict, "data": dict, "metrics": dict}
+_KINDS |= {"seconds": dict, "versions": dict, "seed": int, "epochs": int, "device": str, "date": str, "precision": str}
 
 
 @dataclasses.dataclass
@@ -123,8 +127,12 @@ def read_record(path):
     if not path.is_file():
         raise ValueError(f"{path} does not exist. Give the folder of a finished run.")
     try:
-        fields = json.loads(path.read_text())
-        return Record(**{name: value for name, value in fields.items() if name not in _IN_MEMORY})
+        fields = read_json(path)
+        record = Record(**{name: value for name, value in fields.items() if name not in _IN_MEMORY})
+        for name, kind in _KINDS.items():
+            if not isinstance(getattr(record, name), kind):
+                raise TypeError(f"its {name} must be of type {kind.__name__}: {getattr(record, name)!r:.100}")
+        return record
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is no record of a run ({error}).") from error
 

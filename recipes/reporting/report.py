@@ -70,6 +70,9 @@ def read_history(folder):
     Returns:
         dict of metric to a list with a value for each epoch; empty where there is none.
 
+    Raises:
+        ValueError: if it is damaged.
+
     Example:
 
     >>> read_history("nowhere")
@@ -78,7 +81,12 @@ def read_history(folder):
     import pandas
 
     path = pathlib.Path(folder) / "history.csv"
-    return pandas.read_csv(path).to_dict("list") if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        return pandas.read_csv(path).to_dict("list")
+    except (OSError, ValueError) as error:  # pandas's own errors are ValueErrors
+        raise ValueError(f"{path} is no history of a run ({str(error).partition(chr(10))[0]}).") from error
 
 
 def _names(folders):

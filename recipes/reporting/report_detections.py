@@ -1,10 +1,10 @@
 """What a report says of an evaluation of detections."""
 
-import json
 import pathlib
 
 import numpy as np
 
+from recipes.data.texts import read_json
 from recipes.reporting import detection_files
 from recipes.reporting import page
 from recipes.reporting.detection import METRICS
@@ -40,7 +40,7 @@ def read(folder):
     if not (folder / detection_files.METRICS).is_file():
         return {}
     try:
-        known = json.loads((folder / detection_files.METRICS).read_text(encoding="utf-8"))
+        known = read_json(folder / detection_files.METRICS)
         table = pandas.read_csv(folder / detection_files.PER_CLASS, dtype={"class": str}, keep_default_na=False)
         counts = {name: table[name].astype(int) for name in ("objects", "detections")}
         figures = {name: pandas.to_numeric(table[name], errors="coerce") for name in ("AP", "AP50", "AP75", "AR100")}
@@ -49,7 +49,7 @@ def read(folder):
         summary = (folder / detection_files.SUMMARY).read_text(encoding="utf-8")
         return {"metrics": metrics, "images": int(known["images"]), "classes": classes, "summary": summary}
     except (OSError, ValueError, KeyError, TypeError) as error:  # pandas's own errors are ValueErrors
-        raise ValueError(f"{folder} holds no evaluation of detections ({str(error).splitlines()[0]}).") from error
+        raise ValueError(f"{folder} holds no evaluation of detections ({str(error).partition(chr(10))[0]}).") from error
 
 
 def rows(which, evaluation):

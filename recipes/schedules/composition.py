@@ -5,6 +5,7 @@ import numpy as np
 
 from recipes.schedules.schedule import Schedule
 from recipes.schedules.schedule import arithmetic
+from recipes.schedules.schedule import check_number
 from recipes.schedules.schedule import check_positive
 from recipes.schedules.schedule import check_takes_tensors
 from recipes.schedules.schedule import result
@@ -37,8 +38,7 @@ def warmup(step, after, warmup_steps, start_factor=0.0):
         Goyal et al., 2017. https://arxiv.org/abs/1706.02677
     """
     check_positive("warmup_steps", warmup_steps)
-    if not 0 <= start_factor <= 1:
-        raise ValueError(f"`start_factor` must lie between 0 and 1. Received: start_factor={start_factor!r}")
+    check_number("start_factor", start_factor, 0, 1)
     xp, step = arithmetic(step)
     factor = start_factor + (1 - start_factor) * xp.minimum(step / warmup_steps, 1.0)
     value = after(xp.maximum(step - warmup_steps, 0.0)) if callable(after) else after

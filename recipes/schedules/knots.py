@@ -8,6 +8,7 @@ import keras
 from recipes.schedules.schedule import Schedule
 from recipes.schedules.schedule import arithmetic
 from recipes.schedules.schedule import check_choice
+from recipes.schedules.schedule import check_number
 from recipes.schedules.schedule import check_positive
 from recipes.schedules.schedule import result
 
@@ -38,6 +39,9 @@ def piecewise_linear(step, knots, values):
     """
     if len(knots) != len(values) or len(knots) < 1:
         raise ValueError(f"`knots` and `values` must be as many. Received: knots={knots!r}, values={values!r}")
+    for name, numbers in (("knots", knots), ("values", values)):
+        for number in numbers:
+            check_number(name, number)
     if any(not later > knot for knot, later in itertools.pairwise(knots)):
         raise ValueError(f"`knots` must increase. Received: knots={knots!r}")
     xp, step = arithmetic(step)
@@ -70,6 +74,7 @@ def step_decay(step, initial_lr, step_size, gamma=0.1, steps_per_epoch=1):
     >>> [step_decay(step, 1.0, step_size=2, gamma=0.5, steps_per_epoch=10) for step in (0, 19, 20, 40)]
     [1.0, 1.0, 0.5, 0.25]
     """
+    check_positive("initial_lr", initial_lr)
     check_positive("step_size", step_size)
     check_positive("gamma", gamma)
     check_positive("steps_per_epoch", steps_per_epoch)
@@ -102,7 +107,9 @@ def ramp(step, min_lr, max_lr, steps, spacing="log"):
         Smith, 2015. https://arxiv.org/abs/1506.01186
     """
     check_choice("spacing", spacing, SPACINGS)
-    if not 0 < min_lr < max_lr:
+    check_positive("min_lr", min_lr)
+    check_positive("max_lr", max_lr)
+    if not min_lr < max_lr:
         raise ValueError(f"`min_lr` must be above 0 and below `max_lr`. Received: min_lr={min_lr}, max_lr={max_lr}")
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
         raise ValueError(f"`steps` must be a whole number, at least 2. Received: steps={steps!r}")

@@ -1,5 +1,9 @@
 """What schedules are made of: a function of the step, and the same as a Keras schedule."""
 
+import difflib
+import math
+import numbers
+
 import keras
 import numpy as np
 
@@ -85,11 +89,13 @@ def check_choice(name, value, choices):
     >>> check_choice("mode", "triangular", ("triangular",))
     """
     if value not in choices:
-        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
+        near = difflib.get_close_matches(str(value), [each for each in choices if isinstance(each, str)], n=1)
+        hint = f". Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}{hint}")
 
 
 def check_positive(name, value):
-    """Refuse what is not above 0.
+    """Refuse what is no number above 0.
 
     Args:
         name: str. The argument.
@@ -102,8 +108,30 @@ def check_positive(name, value):
 
     >>> check_positive("step_size", 3)
     """
-    if not value > 0:
-        raise ValueError(f"`{name}` must be positive. Received: {name}={value!r}")
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+        raise ValueError(f"`{name}` must be positive, and finite. Received: {name}={value!r}")
+
+
+def check_number(name, value, low=-math.inf, high=math.inf):
+    """Refuse what is no finite number.
+
+    Args:
+        name: str. The argument.
+        value: its value.
+        low: number that it must be at least. Defaults to any.
+        high: number that it must be at most. Defaults to any.
+
+    Raises:
+        ValueError: if it is none.
+
+    Example:
+
+    >>> check_number("start_factor", 0.5, 0, 1)
+    """
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not low <= value <= high or not math.isfinite(value):
+        limits = "be a finite number" if (low, high) == (-math.inf, math.inf) else f"lie between {low} and {high}"
+        raise ValueError(f"`{name}` must {limits}. Received: {name}={value!r}")
 
 
 def check_takes_tensors(name, function):

@@ -7,6 +7,8 @@ import keras
 from recipes.schedules.schedule import Schedule
 from recipes.schedules.schedule import arithmetic
 from recipes.schedules.schedule import check_choice
+from recipes.schedules.schedule import check_number
+from recipes.schedules.schedule import check_positive
 from recipes.schedules.schedule import result
 
 ANNEALINGS = ("cosine", "linear")
@@ -51,6 +53,8 @@ def one_cycle(
     Reference:
         Smith and Topin, 2017. https://arxiv.org/abs/1708.07120
     """
+    for name, value in (("peak_lr", peak_lr), ("initial_divisor", initial_divisor), ("final_divisor", final_divisor)):
+        check_positive(name, value)
     first = peak_lr / initial_divisor
     return _phases(step, (first, peak_lr, first / final_divisor), total_steps, warmup_fraction, annealing, three_phase)
 
@@ -92,7 +96,9 @@ def one_cycle_momentum(
     Reference:
         Smith and Topin, 2017. https://arxiv.org/abs/1708.07120
     """
-    if not 0 <= base_momentum <= max_momentum <= 1:
+    check_number("base_momentum", base_momentum, 0, 1)
+    check_number("max_momentum", max_momentum, 0, 1)
+    if not base_momentum <= max_momentum:
         raise ValueError(
             "Momentums must lie between 0 and 1, the base below the maximum. "
             f"Received: base_momentum={base_momentum!r}, max_momentum={max_momentum!r}"
@@ -191,6 +197,8 @@ class OneCycleMomentum(Schedule):
 def _phases(step, values, total_steps, warmup_fraction, annealing, three_phase):
     """From the first value to the peak and on to the last; with three phases by way of the first."""
     check_choice("annealing", annealing, ANNEALINGS)
+    check_positive("total_steps", total_steps)
+    check_number("warmup_fraction", warmup_fraction, 0, 1)
     if not 0 < warmup_fraction < (0.5 if three_phase else 1):
         raise ValueError(
             "`warmup_fraction` must lie between 0 and 1, or 0.5 with three phases. "

@@ -3,6 +3,8 @@
 import types
 import typing
 
+from recipes.catalogue import nearest
+
 
 def kinds(annotation):
     """The types and the literal values that an annotation allows.
@@ -52,7 +54,9 @@ def checked(name, value, annotation):
         value = float(value)
     if not any(type(value) is each for each in allowed):
         expected = [repr(each) for each in literals] + [each.__name__.replace("NoneType", "None") for each in allowed]
-        raise ValueError(f"`{name}` must be {' or '.join(expected)}. Received: {name}={value!r}")
+        near = nearest(value, [each for each in literals if isinstance(each, str)]) if isinstance(value, str) else None
+        hint = f" Did you mean {near!r}?" if near else ""
+        raise ValueError(f"`{name}` must be {' or '.join(expected)}. Received: {name}={value!r}.{hint}")
     if isinstance(value, float) and value != value:
         raise ValueError(f"`{name}` must be a number. Received: {name}=nan")
     return value

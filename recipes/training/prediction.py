@@ -183,15 +183,12 @@ def load_trained(run):
     Traceback (most recent call last):
     ValueError: nowhere holds no model.keras. Give the folder of a finished run.
     """
-    import zoo  # noqa: F401 - registers the layers that models are saved with
+    import zoo  # registers the layers that models are saved with, too
 
     path = pathlib.Path(run) / "model.keras"
     if not path.is_file():
         raise ValueError(f"{run} holds no {path.name}. Give the folder of a finished run.")
-    try:
-        return keras.models.load_model(path, compile=False)
-    except Exception as error:  # damaged archives raise nearly anything
-        raise ValueError(f"{path} cannot be loaded ({str(error).splitlines()[0]}).") from error
+    return zoo.keras_files.load_model(path)
 
 
 def predict(model, images, normalize=None, batch_size=64):

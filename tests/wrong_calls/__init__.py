@@ -1,0 +1,1 @@
+"""Wrong calls, and what each of their errors must say: expressions that `test_wrong_calls` evaluates."""

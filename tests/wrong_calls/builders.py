@@ -1,0 +1,76 @@
+"""Wrong calls of builders, layers and functions of boxes."""
+
+import keras
+import numpy as np
+
+import zoo
+from zoo import boxes
+
+NAN = float("nan")
+SMALL = np.zeros((4, 8, 8, 3), "float32")
+BOX = np.array([[[0.0, 0.0, 4.0, 4.0]]], "float32")
+
+CASES = [
+    ("zoo.AlexNet(classes=0)", "`classes` must be a positive integer", "classes=0"),
+    ("zoo.DavidNet(classes=True)", "`classes` must be a positive integer", "classes=True"),
+    ("zoo.DavidNet(classes='10')", "`classes` must be a positive integer", "classes='10'"),
+    ("zoo.ResNet50(classes=10.0)", "`classes` must be a positive integer", "classes=10.0"),
+    ("zoo.ResNet18(pooling='mean')", "`pooling` must be one of", "'avg'", "pooling='mean'"),
+    ("zoo.ResNet18(pooling=['avg'])", "`pooling` must be one of", "pooling=['avg']"),
+    ("zoo.ResNet18(classifier_activation='sofmax')", "`classifier_activation`", "'sofmax'"),
+    ("zoo.ResNet18(dropout=1)", "`dropout` must be a number in [0, 1)", "dropout=1"),
+    ("zoo.DavidNet(dropout=-0.1)", "`dropout` must be a number in [0, 1)", "dropout=-0.1"),
+    ("zoo.DavidNet(dropout=NAN)", "`dropout` must be a number in [0, 1)", "dropout=nan"),
+    ("zoo.DavidNet(dropout='0.5')", "`dropout` must be a number in [0, 1)", "dropout='0.5'"),
+    ("zoo.ResNet18(input_shape=(31, 32, 3))", "at least 32 pixels", "(31, 32, 3)"),
+    ("zoo.AlexNet(input_shape=(32, 32, 3))", "at least 63 pixels", "(32, 32, 3)"),
+    ("zoo.ResNet18(input_shape=(64, 64))", "(height, width, channels)", "(64, 64)"),
+    ("zoo.ResNet18(input_shape=64)", "(height, width, channels)", "input_shape=64"),
+    ("zoo.ResNet18(input_shape=(64, 64, None))", "must tell the channels", "(64, 64, None)"),
+    ("zoo.ResNet18(input_shape=(64.0, 64, 3))", "`input_shape`", "(64.0, 64, 3)"),
+    ("zoo.ResNet18(input_shape=(-64, 64, 3))", "at least 32 pixels", "(-64, 64, 3)"),
+    ("zoo.ResNet18(input_tensor=SMALL)", "`input_tensor` must be a Keras tensor of images"),
+    ("zoo.ResNet18(input_tensor=keras.Input((8,)))", "`input_tensor` must be a Keras tensor of images"),
+    ("zoo.ResNet18(input_tensor=keras.Input((64, 64, 3)), input_shape=(32, 32, 3))", "leave out `input_shape`"),
+    ("zoo.ResNet18(weights='imagnet')", "`weights` must be one of", '"imagenet"', "'imagnet'"),
+    ("zoo.DavidNet(weights='imagenet')", "`weights` must be one of", "None", "'imagenet'"),
+    ("zoo.ResNet18(weights=3)", "`weights` must be one of", "weights=3"),
+    ("zoo.ResNet18(weights='imagenet', classes=10)", "need classes=1000", "classes=10", 'head="keep"'),
+    ("zoo.ResNet18(weights='nowhere.pth')", "`weights` must be one of", "nowhere.pth"),
+    ("zoo.ResNet18(stem='cifar10')", "`stem` must be one of", "stem='cifar10'"),
+    ("zoo.AlexNet(hidden_units=4096)", "`hidden_units` must be a tuple", "hidden_units=4096"),
+    ("zoo.AlexNet(hidden_units=(0,))", "`hidden_units` must be a tuple of positive integers", "(0,)"),
+    ("zoo.DavidNet(pool_position='before')", "`pool_position` must be one of", "'before'"),
+    ("zoo.DavidNet(kernel_initializer='he')", "`kernel_initializer`", "'he'"),
+    ("zoo.DavidNet(batch_normalization_momentum=2)", "`batch_normalization_momentum`", "2"),
+    ("zoo.DavidNet(l2=-1.0)", "`l2`", "-1.0"),
+    ("zoo.DavidNet(logit_scale=NAN)", "`logit_scale`", "nan"),
+    ("zoo.BlockCNN(blocks=0)", "`blocks` must be a positive integer", "blocks=0"),
+    ("zoo.BlockCNN(filters=-1)", "`filters` must be a positive integer", "filters=-1"),
+    ("zoo.BlockCNN(filter_organization='doubles')", "`filter_organization` must be one of", "'doubles'"),
+    ("zoo.BlockCNN(kernel_size=(3, 3))", "one for each of the 5 blocks", "(3, 3)"),
+    ("zoo.BlockCNN(padding='same ')", "`padding` must be one of", "'same '"),
+    ("zoo.BlockCNN(activation='relo')", "`activation`", "'relo'"),
+    ("zoo.BlockCNN(input_shape=(None, None, 3))", "give height and width", "(None, None, 3)"),
+    ("zoo.SpeedNet(widths=(64, 0, 64))", "`widths` must be positive integers", "(64, 0, 64)"),
+    ("zoo.SpeedNet(convolutions=2.5)", "`convolutions` must be a positive integer", "2.5"),
+    ("zoo.SpeedNet(whitening_size='2')", "`whitening_size` must be a positive integer", "'2'"),
+    ("zoo.SpeedNet(activation='gello')", "`activation`", "'gello'"),
+    ("zoo.BiTResNet50(width=0)", "`width` must be a positive integer", "width=0"),
+    ("zoo.BiTResNet50(depths=())", "`depths` must be positive integers", "depths=()"),
+    ("zoo.BiTResNet50(weights='imagenet21k', width=2)", "width"),
+    ("zoo.RetinaNet(backbone='resnet51')", "`backbone` must be one of", "'resnet51'"),
+    ("zoo.RetinaNet(prior=0)", "`prior` must be a number in (0, 1)", "prior=0"),
+    ("zoo.RetinaNet(head_normalization='layer')", "`head_normalization` must be one of", "'layer'"),
+    ("zoo.RetinaNet(channels=0)", "`channels` must be a positive integer", "channels=0"),
+    ("zoo.RetinaNet(head_depth='4')", "`head_depth` must be a positive integer", "'4'"),
+    ("zoo.RetinaNet(classes=0)", "`classes` must be a positive integer", "classes=0"),
+    ("zoo.whitening_kernel(SMALL.astype('uint8'), 2)", "`images` must be normalised floats", "uint8"),
+    ("zoo.whitening_kernel(SMALL[:0], 2)", "`images` must be normalised floats", "(0, 8, 8, 3)"),
+    ("zoo.whitening_kernel(SMALL * NAN, 2)", "`images` must be finite", "NaN"),
+    ("zoo.whitening_kernel(SMALL, 9)", "at least 9 pixels a side", "(4, 8, 8, 3)"),
+    ("zoo.whitening_kernel(SMALL, 0)", "`kernel_size` must be a positive integer", "0"),
+    ("boxes.suppress(BOX, BOX[..., 0], BOX[..., 0], 0.5)", "`boxes` must be (count, 4)"),
+    ("boxes.suppress(BOX[0] * NAN, BOX[0, :, 0], np.zeros(1, 'int32'), 0.5)", "must be finite", "NaN"),
+    ("boxes.suppress(BOX[0], BOX[0, :, 0], np.zeros(1, 'int32'), 1.5)", "`iou_threshold` must be from 0 to 1", "1.5"),
+]
