@@ -87,6 +87,18 @@ class EpochGenerator(keras.utils.PyDataset):
             self._order = (epoch, order)
         return order
 
+    def positions(self, epoch, step):
+        """Which samples a batch is made of.
+
+        Args:
+            epoch: int.
+            step: int. From 0.
+
+        Returns:
+            int32 array: their positions in the data set.
+        """
+        return self.order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+
     @property
     def num_batches(self):
         return self._steps
@@ -109,7 +121,7 @@ class EpochGenerator(keras.utils.PyDataset):
         return self._ahead[wanted[0]].result()
 
     def _load_step(self, epoch, step):
-        return self.load(epoch, self.order(epoch)[step * self.batch_size : (step + 1) * self.batch_size])
+        return self.load(epoch, self.positions(epoch, step))
 
     def set_epoch(self, epoch, logs=None):
         """Say which epoch comes next; from then on only this does.

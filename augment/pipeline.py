@@ -54,7 +54,8 @@ def pipeline(
 
     Returns:
         A `tf.data.Dataset` of `(images, labels)` or `images`; with boxes, of `(images, targets)`, where
-        targets is a dict of "boxes" and, if given, "labels". It has an attribute `steps_per_epoch`.
+        targets is a dict of "boxes" and, if given, "labels". It has attributes `steps_per_epoch` and `initial_epoch`,
+        and `positions(epoch, step)`, which says of what samples a batch is made.
 
     Raises:
         ValueError: for arrays of different lengths, a batch size that leaves no batch, no epochs, a
@@ -83,6 +84,11 @@ def pipeline(
     with tf.device("cpu"):
         gather = [None if each is None else _gather(each) for each in (images, labels, boxes)]
 
+    def positions(epoch, step):
+        order = np.arange(len(images), dtype="int32")
+        order = draws.permutation(seed, epoch, order) if shuffle else order
+        return order[step * batch_size : (step + 1) * batch_size]
+
     def batches(epoch):
         order = tf.range(len(images))
         if shuffle:
@@ -100,7 +106,7 @@ def pipeline(
     data = data.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
     cardinality = steps * (epochs - initial_epoch) if epochs else tf.data.INFINITE_CARDINALITY
     data = data.apply(tf.data.experimental.assert_cardinality(cardinality))
-    data.steps_per_epoch = steps
+    data.steps_per_epoch, data.initial_epoch, data.positions = steps, initial_epoch, positions
     return data
 
 

@@ -66,6 +66,7 @@ class InMemoryData(ArrayGenerator):
         super().__init__(images, labels, self.operations_of(0), boxes=boxes, **settings)
         self._drop_remainder = drop_remainder
         self._made_of, self._loops = None, []
+        self.dispatched = []  # of each part of the last dispatch: its epoch, and the first step that failed
         self.select(None)
 
     @functools.cached_property
@@ -108,6 +109,15 @@ class InMemoryData(ArrayGenerator):
             order = order[self._selected[order]]
             self._visits = epoch, order
         return order
+
+    def first_failure(self):
+        """The first step of the last dispatch whose loss was no finite number.
+
+        Returns:
+            `(epoch, step)` of the data, or None.
+        """
+        failures = ((epoch, failed()) for epoch, failed in self.dispatched)
+        return next(((epoch, step) for epoch, step in failures if step is not None), None)
 
     def operations_of(self, epoch):
         """The operations of an epoch.
@@ -281,8 +291,10 @@ class _Dispatches:
             )
         *state, _ = arguments  # Keras passes the state on JAX alone; its iterator is not used
         state = state[0] if state else None
+        self.data.dispatched = []
         for epoch, *part in self._parts(self.first, self.last(self.first // self.per_dispatch) + 1):
-            logs, state = self.data.loop(self.model, epoch)(state, epoch, *part)
+            logs, state, failed = self.data.loop(self.model, epoch)(state, epoch, *part)
+            self.data.dispatched.append((epoch, failed))
         return (logs, state) if len(arguments) > 1 else logs
 
     def _parts(self, first, end):

@@ -40,6 +40,7 @@ def _settings(
     quiet: bool = False,
     tensorboard: bool = True,
     wandb: str | None = None,
+    deterministic: bool = False,
 ):
     """What every recipe takes.
 
@@ -53,6 +54,8 @@ def _settings(
         tensorboard: bool. Whether to write the history for TensorBoard too, beside the csv. Defaults to True.
         wandb: str. Project of Weights & Biases to log to, or ENTITY/PROJECT; None for none. It needs the
             package wandb, and no network where the environment says WANDB_MODE=offline. Defaults to None.
+        deterministic: bool. Whether to compute by kernels alone that give the same bits each time. CPUs do anyway; on
+            GPUs steps take longer, of some networks several times as long. Defaults to False.
     """
 
 

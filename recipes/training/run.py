@@ -10,8 +10,10 @@ import shutil
 import keras
 import numpy as np
 
+from recipes.atomic import write_atomically
 from recipes.callbacks import LearningRateLogger
 from recipes.finder import LRFinder
+from recipes.optimizers.rates import multiply_learning_rate
 from recipes.reporting import plots
 from recipes.reporting.detection import DetectionEvaluation
 from recipes.reporting.detection_files import file_images
@@ -20,6 +22,7 @@ from recipes.reporting.evaluation import write_evaluation
 from recipes.reporting.metrics import METHODS
 from recipes.reporting.metrics import Evaluation
 from recipes.reporting.records import Record
+from recipes.training import faults
 from recipes.training import memory
 from recipes.training import session
 from recipes.training.clock import Clock
@@ -54,6 +57,7 @@ class Run:
         quiet: bool.
         tensorboard: bool. Defaults to True.
         wandb: str, a project, or None. Defaults to None.
+        deterministic: bool. Defaults to False.
 
     Raises:
         ValueError: if wandb is asked for and is not installed.
@@ -80,6 +84,7 @@ class Run:
         quiet,
         tensorboard=True,
         wandb=None,
+        deterministic=False,
     ):
         self.clock = Clock()
         self.tensorboard, self.wandb, self._wandb_logger = tensorboard, wandb, None
@@ -87,6 +92,9 @@ class Run:
             check_project(wandb)
         self.seed = seed
         self.quiet = quiet
+        self.deterministic = deterministic
+        self.learning_rate_factor = 1.0
+        self._multiplied = None
         self.policy = session.choose_policy(precision)
         self.jit_compile = session.choose_jit_compile(jit_compile)
         self.runs = pathlib.Path(runs)
@@ -107,10 +115,12 @@ class Run:
 
     def __enter__(self):
         self._stack = contextlib.ExitStack()
-        self._stack.enter_context(session.session(self.seed, self.policy))
+        self._stack.enter_context(session.session(self.seed, self.policy, self.deterministic))
         return self
 
-    def __exit__(self, kind, *error):
+    def __exit__(self, kind, error, traceback):
+        if isinstance(error, Exception) and self.folder is not None and self.folder.is_dir():
+            faults.note(error, self.folder)
         for callback in getattr(self, "_callbacks", ()):
             if isinstance(callback, Progress):
                 callback.stop()  # an error must not leave the terminal without a cursor
@@ -141,6 +151,7 @@ class Run:
 
         Raises:
             ValueError: if the folder cannot be made, or wandb cannot begin a run.
+            NonFiniteLoss: at the step whose loss is no finite number; as all errors it says what there is of the run.
         """
         goes_on = self.folder is not None
         if not goes_on:
@@ -148,7 +159,9 @@ class Run:
             self._trackers = self._make_trackers()
         measuring = [each for each in callbacks if getattr(each, "measures", False)]
         callbacks = [each for each in callbacks if each not in measuring]
+        self._multiply_learning_rate(model.optimizer)
         self._callbacks = [
+            faults.FiniteLoss(data, steps_per_epoch, initial_epoch, self.learning_rate_factor),
             *measuring,
             self.clock,
             LearningRateLogger(),
@@ -204,7 +217,8 @@ class Run:
             if name in record.history:
                 best = max(range(record.epochs), key=record.history[name].__getitem__)
                 record.metrics["best"] = {"epoch": best + 1, name: float(record.history[name][best])}
-        model.save(self.folder / "model.keras")  # first: whatever fails after it can be made again
+        with write_atomically(self.folder / "model.keras") as part:
+            model.save(part)  # first: whatever fails after it can be made again
         if preparation is not None:
             preparation.write(self.folder)
         if evaluation is not None:
@@ -220,6 +234,12 @@ class Run:
         if self._wandb_logger is not None:
             self._wandb_logger.finish(record.metrics["final"])
         return record
+
+    def _multiply_learning_rate(self, optimizer):
+        """Lower the learning rate of each optimizer once, if earlier failures of this run ask for it."""
+        if self.learning_rate_factor != 1 and optimizer is not self._multiplied:
+            multiply_learning_rate(optimizer, self.learning_rate_factor)
+            self._multiplied = optimizer
 
     def _keep(self, evaluation, dataset):
         """Put an evaluation into the record and the folder."""
