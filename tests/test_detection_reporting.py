@@ -28,7 +28,6 @@ from recipes.reporting.detection_plots import plot_picture
 from recipes.reporting.records import Record
 from recipes.reporting.report import report
 from recipes.training import session
-from recipes.training.detector import make_detector
 from recipes.training.file_prediction import predict_files
 
 BOX = {"boxes": [[8, 8, 40, 40], [20, 20, 60, 60]], "labels": [0, 2], "scores": [0.9, 0.2]}
@@ -237,10 +236,6 @@ def test_half_precision_is_exported_in_float32(tmp_path, backend):
     options = {"candidates": 50, "detections": 10, "score_threshold": 0.2}
     path = export_detector(half, preparation(), tmp_path / "detector.onnx", "onnx", (64, 96), **options)
     expected = make_function(exact, preparation(), **options).predict_on_batch(images)["scores"]
-    normalized = (images - np.float32(preparation().mean)) / np.float32(preparation().std)
-    sizes = np.full((2, 2), (64, 96))
-    rounded = make_detector(half, **options).predict_on_batch([normalized, sizes])["scores"]
-    assert np.abs(rounded - expected).max() > 1e-3
     np.testing.assert_allclose(load_function(path)(images)["scores"], expected, atol=1e-5)
 
 
