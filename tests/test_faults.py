@@ -147,7 +147,7 @@ def test_images_that_vanish_are_named(pipeline, tmp_path, capsys, monkeypatch):
     for number in range(16):
         path = tmp_path / "images" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (16, 16), (16 * number, 0, 0)).save(path)
+        Image.new("RGB", (16, 16), (16 * number, 250 - 16 * number, 100 + 5 * number)).save(path)
     begin = Clock.on_train_begin
 
     def vanish(clock, logs=None):
