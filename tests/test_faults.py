@@ -18,11 +18,11 @@ from recipes.optimizers import Grouped
 from recipes.optimizers.rates import multiply_learning_rate
 from recipes.training import memory
 from recipes.training.clock import Clock
+from recipes.training.epochs import epoch_callbacks
 from recipes.training.faults import FiniteLoss
 from recipes.training.faults import NonFiniteLoss
 from recipes.training.faults import explain
 from recipes.training.routes import training_batches
-from recipes.training.run import _epoch_callbacks
 
 BATCH, SAMPLES, BEGIN = 4, 26, 2
 STEPS, STEP = SAMPLES // BATCH, 3  # of an epoch; that fails, neither the first nor the last
@@ -39,7 +39,7 @@ def some_model(optimizer=None):
 
 
 def fit(route, model, data, callbacks, **arguments):
-    arguments |= {"epochs": BEGIN + 2, "initial_epoch": BEGIN, "callbacks": [*callbacks, *_epoch_callbacks(data)]}
+    arguments |= {"epochs": BEGIN + 2, "initial_epoch": BEGIN, "callbacks": [*callbacks, *epoch_callbacks(data)]}
     if route == "memory":
         return memory.fit(model, data, **arguments)
     steps = STEPS if route == "tf.data" else None

@@ -11,6 +11,7 @@ from recipes.optimizers import Accumulated
 from recipes.optimizers.rates import innermost
 from recipes.optimizers.rates import multiply_learning_rate
 
+HALVINGS = 5  # of the learning rate, at most
 _SHOWN = 8  # samples of a batch that are named
 _ADVICE = {
     errno.ENOSPC: "Make room on that disk.",
@@ -57,6 +58,23 @@ class NonFiniteLoss(ArithmeticError):
         return f", in the batch of samples {', '.join(named[:_SHOWN])}{more}"
 
 
+def factor_of(state):
+    """What the learning rate had been multiplied by when a state of a run was saved.
+
+    Args:
+        state: dict, of `recipes.training.state`.
+
+    Returns:
+        float.
+
+    Example:
+
+    >>> factor_of({"callbacks": [("FiniteLoss", {"factor": 0.5})]})
+    0.5
+    """
+    return dict(state["callbacks"]).get("FiniteLoss", {"factor": 1.0})["factor"]
+
+
 class FiniteLoss(keras.callbacks.Callback):
     """End a training at the step whose loss is no finite number, and say which one it was.
 
@@ -67,7 +85,8 @@ class FiniteLoss(keras.callbacks.Callback):
         data: what is trained on: it says of what samples a batch was made. None for what does not. Defaults to None.
         steps_per_epoch: int, or None for one pass through the data. Defaults to None.
         initial_epoch: int. The epoch to begin with. Defaults to 0.
-        factor: float. What the learning rate has been multiplied by, after earlier failures. Defaults to 1.
+        factor: float. What the learning rate has been multiplied by, after earlier failures; None to take it from a
+            state. Defaults to None.
 
     Raises:
         NonFiniteLoss: from `fit`.
@@ -86,7 +105,7 @@ class FiniteLoss(keras.callbacks.Callback):
 
     by_dispatch = True
 
-    def __init__(self, data=None, steps_per_epoch=None, initial_epoch=0, factor=1.0):
+    def __init__(self, data=None, steps_per_epoch=None, initial_epoch=0, factor=None):
         super().__init__()
         self.data, self.steps_per_epoch, self.initial_epoch = data, steps_per_epoch, initial_epoch
         self.factor = factor
@@ -97,7 +116,7 @@ class FiniteLoss(keras.callbacks.Callback):
         Returns:
             dict.
         """
-        return {"factor": self.factor}
+        return {"factor": 1.0 if self.factor is None else self.factor}
 
     def set_state(self, state):
         """Lower the learning rate of a state, where it is a number, by what it was lowered since.
@@ -105,7 +124,9 @@ class FiniteLoss(keras.callbacks.Callback):
         Args:
             state: dict, of `get_state`.
         """
-        if state["factor"] != self.factor:
+        if self.factor is None:
+            self.factor = state["factor"]
+        elif state["factor"] != self.factor:
             multiply_learning_rate(self.model.optimizer, self.factor / state["factor"], schedules=False)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -184,8 +205,9 @@ def note(error, folder):
     >>> error.__notes__
     ['What there is of the run is in runs/1; no state of it was saved.']
     """
-    saved = any(pathlib.Path(folder).glob("state/state-*"))
-    how = f"Its last good state is kept: zoo run --resume {folder}" if saved else "no state of it was saved."
+    saved = any(pathlib.Path(folder).glob("state/*.bin"))
+    lower = " --on-nan resume" if isinstance(error, NonFiniteLoss) else ""
+    how = f"Its last good state is kept: zoo run --resume {folder}{lower}" if saved else "no state of it was saved."
     error.add_note(f"What there is of the run is in {folder}; {how}")
 
 

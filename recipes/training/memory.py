@@ -14,6 +14,7 @@ import numpy as np
 
 from augment import ArrayGenerator
 from augment.operation import check_operations
+from recipes.optimizers.rates import innermost
 from recipes.training.loops import make_loop
 
 
@@ -66,7 +67,7 @@ class InMemoryData(ArrayGenerator):
         super().__init__(images, labels, self.operations_of(0), boxes=boxes, **settings)
         self._drop_remainder = drop_remainder
         self._made_of, self._loops = None, []
-        self.dispatched = []  # of each part of the last dispatch: its epoch, and the first step that failed
+        self.dispatched = []  # parts of the last dispatch: epoch, and the first step that failed
         self.select(None)
 
     @functools.cached_property
@@ -111,11 +112,7 @@ class InMemoryData(ArrayGenerator):
         return order
 
     def first_failure(self):
-        """The first step of the last dispatch whose loss was no finite number.
-
-        Returns:
-            `(epoch, step)` of the data, or None.
-        """
+        """The epoch and step, of the data, of the first loss of the last dispatch that was not finite, or None."""
         failures = ((epoch, failed()) for epoch, failed in self.dispatched)
         return next(((epoch, step) for epoch, step in failures if step is not None), None)
 
@@ -143,7 +140,8 @@ class InMemoryData(ArrayGenerator):
         Returns:
             What `recipes.training.loops.make_loop` returns.
         """
-        made_of = [model, model.optimizer, model.loss, model.jit_compile, model.run_eagerly, *model.metrics]
+        rates = [each._learning_rate for each in innermost(model.optimizer)]
+        made_of = [model, model.optimizer, *rates, model.loss, model.jit_compile, model.run_eagerly, *model.metrics]
         known = self._made_of
         if known is None or len(known) != len(made_of) or any(old is not new for old, new in zip(known, made_of)):
             self._made_of, self._loops = made_of, []
@@ -169,6 +167,8 @@ def fit(
     validation_batch_size=None,
     validation_steps=None,
     validation_freq=1,
+    initial_step=0,
+    initial_logs=None,
 ):
     """Train as `keras.Model.fit` does, many steps at a time.
 
@@ -193,6 +193,9 @@ def fit(
         validation_batch_size: int or None. Defaults to None.
         validation_steps: int or None. Defaults to None.
         validation_freq: int, or list of epochs. Defaults to 1.
+        initial_step: int. The step of the first epoch to begin with; callbacks hear nothing of those before it.
+            What they and the metrics had seen by then is theirs to know: see `recipes.training.state`. Defaults to 0.
+        initial_logs: dict. The logs of the step before that. Defaults to None.
 
     Returns:
         The `keras.callbacks.History`.
@@ -214,7 +217,7 @@ def fit(
     _check(model, data, steps_per_epoch, steps_per_dispatch)
     callbacks = keras.tree.flatten(callbacks or [])
     per_dispatch = 1 if any(map(needs_batches, callbacks)) else steps_per_dispatch
-    dispatches = _Dispatches(model, data, steps_per_epoch, per_dispatch)
+    dispatches = _Dispatches(model, data, steps_per_epoch, per_dispatch, (initial_epoch, initial_step, initial_logs))
     with _borrowed(model, train_function=dispatches, steps_per_execution=1):
         return model.fit(
             _stand_in(data),
@@ -259,10 +262,11 @@ def needs_batches(callback):
 class _Dispatches:
     """The training function of a model for a while: each call makes the steps of one dispatch."""
 
-    def __init__(self, model, data, steps_per_epoch, steps_per_dispatch):
+    def __init__(self, model, data, steps_per_epoch, steps_per_dispatch, made):
         self.model, self.data = model, data
         self.steps_per_epoch, self.steps_per_dispatch = steps_per_epoch, steps_per_dispatch
-        self.epoch = self.first = 0
+        self.epoch = self.dispatch = 0
+        self.made = made
         self.expected = len(self)
 
     @property
@@ -278,6 +282,17 @@ class _Dispatches:
     def __len__(self):
         return -(-self.steps // self.per_dispatch)
 
+    @property
+    def steps_made(self):
+        """int. Steps of the epoch that were made before."""
+        epoch, step, _ = self.made
+        return step if epoch == self.epoch else 0
+
+    def first(self, dispatch):
+        """The first step of a dispatch that is left to make; None if there is none."""
+        first = max(dispatch * self.per_dispatch, self.steps_made)
+        return first if first <= self.last(dispatch) else None
+
     def last(self, dispatch):
         """The last step of a dispatch, and of its epoch at most."""
         return min((dispatch + 1) * self.per_dispatch, self.steps) - 1
@@ -290,9 +305,9 @@ class _Dispatches:
                 "`steps_per_epoch` and callbacks that act at batches."
             )
         *state, _ = arguments  # Keras passes the state on JAX alone; its iterator is not used
-        state = state[0] if state else None
-        self.data.dispatched = []
-        for epoch, *part in self._parts(self.first, self.last(self.first // self.per_dispatch) + 1):
+        state, logs = state[0] if state else None, self.made[-1]
+        first, self.data.dispatched = self.first(self.dispatch), []
+        for epoch, *part in [] if first is None else self._parts(first, self.last(self.dispatch) + 1):
             logs, state, failed = self.data.loop(self.model, epoch)(state, epoch, *part)
             self.data.dispatched.append((epoch, failed))
         return (logs, state) if len(arguments) > 1 else logs
@@ -324,11 +339,14 @@ class _CallbackList(keras.callbacks.CallbackList):
         super().on_epoch_begin(epoch, logs)
 
     def on_train_batch_begin(self, batch, logs=None):
-        self.dispatches.first = batch * self.dispatches.per_dispatch
-        super().on_train_batch_begin(self.dispatches.first, logs)
+        self.dispatches.dispatch = batch
+        first = self.dispatches.first(batch)
+        if first is not None:
+            super().on_train_batch_begin(first, logs)
 
     def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(self.dispatches.last(batch), logs)
+        if self.dispatches.first(batch) is not None:
+            super().on_train_batch_end(self.dispatches.last(batch), logs)
 
 
 @contextlib.contextmanager

@@ -6,13 +6,13 @@ import importlib.metadata
 import pathlib
 import platform
 import shutil
+import warnings
 
 import keras
 import numpy as np
 
 from recipes.atomic import write_atomically
 from recipes.callbacks import LearningRateLogger
-from recipes.finder import LRFinder
 from recipes.optimizers.rates import multiply_learning_rate
 from recipes.reporting import plots
 from recipes.reporting.detection import DetectionEvaluation
@@ -25,14 +25,29 @@ from recipes.reporting.records import Record
 from recipes.training import faults
 from recipes.training import memory
 from recipes.training import session
+from recipes.training.beginning import end_as
+from recipes.training.beginning import fit_from
 from recipes.training.clock import Clock
+from recipes.training.epochs import epoch_callbacks
+from recipes.training.epochs import given_steps
+from recipes.training.epochs import joined
+from recipes.training.epochs import steps_before
 from recipes.training.progress import Progress
+from recipes.training.request import PATHS
+from recipes.training.request import STATE
+from recipes.training.request import cut
+from recipes.training.request import write_request
+from recipes.training.state import Interrupted
+from recipes.training.state import RunState
+from recipes.training.state import States
+from recipes.training.state.saving import check_intervals
 from recipes.training.tracking import EVENTS
+from recipes.training.tracking import HISTORY
+from recipes.training.tracking import HistoryTable
 from recipes.training.tracking import TensorBoardLogger
 from recipes.training.tracking import WandbLogger
 from recipes.training.tracking import check_project
 
-_PATHS = ("_dir", "_file", "_annotations", "weights")  # the ends of arguments that are paths
 _WRITERS = {  # of each kind of evaluation, and the images that its pictures show
     Evaluation: (write_evaluation, lambda dataset: dataset.validation_images),
     DetectionEvaluation: (write_detections, lambda dataset: file_images(dataset.validation.paths)),
@@ -43,7 +58,8 @@ class Run:
     """The settings of a training while it lasts, and the folder that it leaves.
 
     A context manager: inside, seeds and dtype policy are set; afterwards they are as they were.
-    The folder is made when training begins, and a run that has finished has a `record.json` in it.
+    The folder is made when training begins, and a run that has finished has a `record.json` in it. Until then
+    there is a folder `state` in it, from which `recipes.resume` goes on.
 
     Args:
         recipe: str.
@@ -57,10 +73,15 @@ class Run:
         quiet: bool.
         tensorboard: bool. Defaults to True.
         wandb: str, a project, or None. Defaults to None.
+        save_seconds: float. Seconds from one state of the training that is saved to the next. Defaults to 300.
+        save_steps: int or None. Steps likewise; what is sooner counts. Defaults to None.
+        on_nan: "stop" or "resume". Defaults to "stop".
         deterministic: bool. Defaults to False.
+        request: dict. All arguments of the recipe, with which it would be called again. Defaults to None.
+        folder: path of the folder of a run to go on with, or None for a new one. Defaults to None.
 
     Raises:
-        ValueError: if wandb is asked for and is not installed.
+        ValueError: if wandb is asked for and is not installed, or for intervals that are none.
 
     Example:
 
@@ -84,21 +105,29 @@ class Run:
         quiet,
         tensorboard=True,
         wandb=None,
+        save_seconds=300.0,
+        save_steps=None,
+        on_nan="stop",
         deterministic=False,
+        request=None,
+        folder=None,
     ):
         self.clock = Clock()
+        check_intervals(save_seconds, save_steps)
+        self.save_seconds, self.save_steps = save_seconds, save_steps
+        self._request = dict(request or {"experiment": experiment, **arguments})
+        self._resumed, self._phase, self._sizes, self._trackers = folder is not None, -1, {}, None
         self.tensorboard, self.wandb, self._wandb_logger = tensorboard, wandb, None
         if wandb is not None:
             check_project(wandb)
         self.seed = seed
         self.quiet = quiet
-        self.deterministic = deterministic
-        self.learning_rate_factor = 1.0
-        self._multiplied = None
+        self.on_nan, self.deterministic = on_nan, deterministic
+        self.learning_rate_factor, self._slowed = 1.0, (None, 1.0)
         self.policy = session.choose_policy(precision)
         self.jit_compile = session.choose_jit_compile(jit_compile)
         self.runs = pathlib.Path(runs)
-        self.folder = None
+        self.folder = None if folder is None else pathlib.Path(folder)
         self._history = None
         self.record = Record(
             recipe=recipe,
@@ -121,12 +150,12 @@ class Run:
     def __exit__(self, kind, error, traceback):
         if isinstance(error, Exception) and self.folder is not None and self.folder.is_dir():
             faults.note(error, self.folder)
-        for callback in getattr(self, "_callbacks", ()):
-            if isinstance(callback, Progress):
-                callback.stop()  # an error must not leave the terminal without a cursor
+        self._stop_progress()
         if self._wandb_logger is not None:
             self._wandb_logger.finish(failed=kind is not None)
         self._stack.close()
+        if kind is KeyboardInterrupt and self.folder is not None:
+            raise Interrupted(self.folder)
 
     def fit(self, model, data, *, epochs, steps_per_epoch, initial_epoch=0, callbacks=(), **arguments):
         """Make the folder, and train: the model's `fit`, with the callbacks that every run has.
@@ -153,37 +182,25 @@ class Run:
             ValueError: if the folder cannot be made, or wandb cannot begin a run.
             NonFiniteLoss: at the step whose loss is no finite number; as all errors it says what there is of the run.
         """
-        goes_on = self.folder is not None
-        if not goes_on:
+        if self.folder is None:
             self.folder = self._make_folder()
+            write_request(self.folder, self.record, self._request)
+        if self._trackers is None:
             self._trackers = self._make_trackers()
+        self._phase += 1
         measuring = [each for each in callbacks if getattr(each, "measures", False)]
         callbacks = [each for each in callbacks if each not in measuring]
-        self._multiply_learning_rate(model.optimizer)
-        self._callbacks = [
-            faults.FiniteLoss(data, steps_per_epoch, initial_epoch, self.learning_rate_factor),
-            *measuring,
-            self.clock,
-            LearningRateLogger(),
-            keras.callbacks.CSVLogger(str(self.folder / "history.csv"), append=goes_on),
-            *self._trackers,
-            Progress(epochs, np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch:]), self.quiet),
-        ]
-        arguments |= {"epochs": epochs, "initial_epoch": initial_epoch}
-        if isinstance(data, memory.InMemoryData):
-            arguments.pop("shuffle", None)  # they have an order of their own
-            if isinstance(steps_per_epoch, int):
-                arguments["steps_per_epoch"] = steps_per_epoch
-            history = memory.fit(model, data, callbacks=[*self._callbacks, *callbacks], **arguments)
-        else:
-            history = model.fit(
-                data,
-                steps_per_epoch=_given_steps(data, steps_per_epoch),
-                verbose=0,
-                callbacks=[*self._callbacks, *_epoch_callbacks(data), *callbacks],
-                **arguments,
-            )
-        self._history = _joined(self._history, history)
+        goes_on = self._resumed
+        while True:
+            try:
+                history = self._train(
+                    model, data, measuring, callbacks, goes_on, epochs, steps_per_epoch, initial_epoch, arguments
+                )
+                break
+            except faults.NonFiniteLoss as error:
+                self._go_back(error, model)
+                goes_on = True
+        self._history = joined(self._history, history)
         return self._history
 
     def finish(self, model, history, dataset, learning_rates, samples, metrics=None, evaluation=None, preparation=None):
@@ -213,6 +230,8 @@ class Run:
         record.epochs = len(history.epoch)
         final = {name: float(values[-1]) for name, values in record.history.items()}
         record.metrics = {"final": {**final, **(metrics or {})}}
+        if self.learning_rate_factor != 1:
+            record.metrics["learning_rate_factor"] = self.learning_rate_factor
         for name in ("val_accuracy", "val_AP"):
             if name in record.history:
                 best = max(range(record.epochs), key=record.history[name].__getitem__)
@@ -231,15 +250,10 @@ class Run:
         record.seconds["total"] = round(self.clock.total, 2)
         record.images_per_second = round(images / self.clock.seconds["train"], 1)
         record.write(self.folder / "record.json")
+        shutil.rmtree(self.folder / STATE, ignore_errors=True)
         if self._wandb_logger is not None:
             self._wandb_logger.finish(record.metrics["final"])
         return record
-
-    def _multiply_learning_rate(self, optimizer):
-        """Lower the learning rate of each optimizer once, if earlier failures of this run ask for it."""
-        if self.learning_rate_factor != 1 and optimizer is not self._multiplied:
-            multiply_learning_rate(optimizer, self.learning_rate_factor)
-            self._multiplied = optimizer
 
     def _keep(self, evaluation, dataset):
         """Put an evaluation into the record and the folder."""
@@ -250,6 +264,94 @@ class Run:
             self.record.metrics["interval_methods"] = METHODS
         write, images = _WRITERS[type(evaluation)]
         write(self.folder, evaluation, images(dataset), f"{self.record.recipe}, {self.record.experiment}")
+
+    def _train(self, model, data, measuring, callbacks, goes_on, epochs, steps_per_epoch, initial_epoch, arguments):
+        """A phase of the training, from the last state of it on if it is to go on."""
+        guard = faults.FiniteLoss(data, steps_per_epoch, initial_epoch)
+        table = HistoryTable(str(self.folder / HISTORY), append=goes_on or self._phase > 0)
+        history = keras.callbacks.History()
+        saved = [*measuring, self.clock, table, *callbacks, history, guard]
+        ended = self._states().end(self._phase) if goes_on else None
+        if ended is not None:
+            self._sizes = ended["files"]
+            end_as(model, data, saved, ended)
+            self.learning_rate_factor = guard.factor
+            return history
+        saving = self._make_saving(saved, goes_on)
+        guard.factor = self._slow_down(model, saving.state)
+        steps = np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch:])
+        steps -= steps_before(steps_per_epoch, epochs, initial_epoch, saving.state)
+        progress = Progress(epochs, steps, self.quiet)
+        self._callbacks = [guard, *measuring, self.clock, LearningRateLogger(), table, *self._trackers, progress]
+        told = [*self._callbacks, *epoch_callbacks(data), *callbacks, history]
+        given = self._given(data, steps_per_epoch, arguments)
+        fit_from(model, data, saving, epochs=epochs, initial_epoch=initial_epoch, callbacks=told, **given)
+        saving.save_end()
+        return history
+
+    def _slow_down(self, model, state):
+        """Let the learning rate be as low as earlier failures of this run have made it.
+
+        Returns:
+            float. What it is multiplied by.
+        """
+        if state is not None:
+            self.learning_rate_factor = min(self.learning_rate_factor, faults.factor_of(state))
+        optimizer, applied = self._slowed
+        ratio = self.learning_rate_factor / (applied if optimizer is model.optimizer else 1.0)
+        if ratio != 1:
+            multiply_learning_rate(model.optimizer, ratio)
+            model.train_function = None  # which may have been compiled with the schedule as it was
+        self._slowed = model.optimizer, self.learning_rate_factor
+        return self.learning_rate_factor
+
+    def _go_back(self, error, model):
+        """Halve the learning rate of a run that is to go on after its loss was no number; else raise the error."""
+        tried = self.learning_rate_factor <= 0.5**faults.HALVINGS
+        if self.on_nan == "stop" or tried or self._states().newest(self._phase) is None:
+            raise error
+        self._stop_progress()
+        self.learning_rate_factor /= 2
+        warnings.warn(f"{error} It goes back, and on at {self.learning_rate_factor:g} of its rate.", stacklevel=3)
+
+    def _stop_progress(self):
+        """Give the terminal back: an error must not leave it without a cursor."""
+        for callback in getattr(self, "_callbacks", ()):
+            if isinstance(callback, Progress):
+                callback.stop()
+
+    def _given(self, data, steps_per_epoch, arguments):
+        """The arguments of `fit` for these data."""
+        if not isinstance(data, memory.InMemoryData):
+            return {**arguments, "steps_per_epoch": given_steps(data, steps_per_epoch)}
+        given = {name: value for name, value in arguments.items() if name != "shuffle"}  # they have their own order
+        if isinstance(steps_per_epoch, int):
+            given["steps_per_epoch"] = steps_per_epoch
+        if self.save_steps and len(set(np.ravel(steps_per_epoch))) == 1:
+            given.setdefault("steps_per_dispatch", self.save_steps)
+        return given
+
+    def _states(self):
+        return States(self.folder / STATE)
+
+    def _make_saving(self, callbacks, goes_on):
+        """What saves states of the phase, with the last one of it, if there is one to go on from."""
+        state = self._states().newest(self._phase) if goes_on else None
+        sizes = self._sizes if state is None else state["files"]
+        files = [self.folder / name for name in (HISTORY, EVENTS)]
+        if goes_on and sizes is not None:
+            cut(files, sizes)
+        self._sizes = None  # what is trained from here on follows what is there
+        return RunState(
+            self.folder / STATE,
+            self.save_seconds,
+            self.save_steps,
+            callbacks=callbacks,
+            phase=self._phase,
+            files=files,
+            state=state,
+            save_first=self.on_nan == "resume",
+        )
 
     def _make_trackers(self):
         """Callbacks for TensorBoard and wandb, as far as they are asked for."""
@@ -263,7 +365,8 @@ class Run:
         try:
             self._wandb_logger = WandbLogger(self.wandb, self.folder.name, self.folder, config, self.quiet)
         except ValueError:
-            shutil.rmtree(self.folder)  # nothing half-done
+            if not self._resumed:
+                shutil.rmtree(self.folder)  # nothing half-done
             raise
         return [*trackers, self._wandb_logger]
 
@@ -283,70 +386,9 @@ class Run:
         raise ValueError(f"{self.runs} holds too many runs of this second. Received: runs={str(self.runs)!r}")
 
 
-class RangeTestRun(Run):
-    """A run whose `fit` is a learning-rate range test. It ends there, and leaves no folder.
-
-    Args:
-        range_arguments: dict. Arguments of `recipes.finder.LRFinder`.
-        **settings: of `Run`.
-
-    Example:
-
-    >>> from recipes.training.recipe import Experiment
-    >>> settings = {"recipe": "cifar10_davidnet", "experiment": "trial", "arguments": {}, "runs": "runs", "quiet": True}
-    >>> settings |= {"experiments": {"trial": Experiment({})}, "seed": 1, "precision": "float32", "jit_compile": False}
-    >>> RangeTestRun({"steps": 50}, **settings).folder is None
-    True
-    """
-
-    def __init__(self, range_arguments, **settings):
-        super().__init__(**settings)
-        self.range_arguments = range_arguments
-        self.result = None
-
-    def fit(self, model, data, *, epochs, steps_per_epoch, initial_epoch=0, callbacks=(), **arguments):
-        self._callbacks = [Progress(None, self.range_arguments["steps"], self.quiet)]
-        kept = {name: value for name, value in arguments.items() if not name.startswith("validation_")}
-        self.result = LRFinder(model, **self.range_arguments).find(
-            data,
-            **kept,
-            steps_per_epoch=_given_steps(data, steps_per_epoch),
-            callbacks=[*self._callbacks, *_epoch_callbacks(data)],
-        )
-        raise _Found
-
-    def __exit__(self, kind, *error):
-        super().__exit__(kind, *error)
-        return kind is _Found
-
-
-class _Found(Exception):
-    """Ends a recipe after its range test: what follows `fit` reports a training."""
-
-
-def _joined(before, history):
-    """The history of a phase behind that of those before it."""
-    if before is not None:
-        history.epoch = before.epoch + history.epoch
-        history.history = {name: before.history[name] + values for name, values in history.history.items()}
-    return history
-
-
-def _given_steps(data, steps_per_epoch):
-    """tf.data pipelines have no end; generators know their length."""
-    return None if isinstance(data, keras.utils.PyDataset) else steps_per_epoch
-
-
-def _epoch_callbacks(data):
-    """Generators are told the epoch; a tf.data pipeline goes through its epochs by itself."""
-    if not hasattr(data, "set_epoch"):
-        return []
-    return [keras.callbacks.LambdaCallback(on_epoch_begin=data.set_epoch)]
-
-
 def _without_folders(name, value):
     """Records travel: of a path they keep the last part alone."""
-    return pathlib.Path(value).name if value and name.endswith(_PATHS) else value
+    return pathlib.Path(value).name if value and name.endswith(PATHS) else value
 
 
 def _versions():
