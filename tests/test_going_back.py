@@ -19,6 +19,29 @@ from recipes.training.state import States
 SETTINGS = {"precision": "float32", "quiet": True, "tensorboard": False, "seed": 3}
 
 
+class Breaks(keras.callbacks.Callback):
+    """Spoils the weights before a step, unless the rate is low; or sets the rate there."""
+
+    def __init__(self, step, limit=None, rate=None):
+        super().__init__()
+        self.step, self.limit, self.rate = step, limit, rate
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.epoch * 6 + batch != self.step:
+            return
+        optimizer, kernel = self.model.optimizer, self.model.trainable_variables[0]
+        if self.rate is not None:
+            optimizer.learning_rate = self.rate
+        elif float(optimizer.learning_rate) > self.limit:
+            kernel.assign(np.full(kernel.shape, np.inf))
+
+
+breaks = []
+
+
 @recipe({"demo": Experiment({})}, default="demo")
 def steep(run, *, route: Route, rate: float = 4.0, scheduled: bool = False, bad: int = -1, batch_size: int = 4):
     """Fit lines, in two phases, at a rate that may be too high.
@@ -41,7 +64,9 @@ def steep(run, *, route: Route, rate: float = 4.0, scheduled: bool = False, bad:
         data = route.batches(
             dataset, [augment.HorizontalFlip()], batch_size=batch_size, seed=run.seed, initial_epoch=begin
         )
-        history = run.fit(model, data, epochs=end, initial_epoch=begin, steps_per_epoch=6, shuffle=False)
+        history = run.fit(
+            model, data, epochs=end, initial_epoch=begin, steps_per_epoch=6, shuffle=False, callbacks=breaks
+        )
     samples = np.zeros((2, 3, 3, 3)), ["down", "up"]
     return run.finish(model, history, dataset, learning_rates=[rate] * 48, samples=samples)
 
@@ -65,24 +90,28 @@ def test_from_the_beginning_it_is_a_run_at_the_lower_rate(pipeline, scheduled, s
     assert not (record.folder / "state").exists()
 
 
-def test_it_goes_back_no_further_than_it_must_and_in_another_process(small_run, tmp_path):
-    arguments = {**SETTINGS, "pipeline": "numpy", "runs": str(tmp_path), "save_steps": 2}
+def test_it_goes_back_to_the_last_state_and_then_to_the_one_before(small_run, tmp_path, monkeypatch):
+    """At step 20 of 36 the rate must be below 0.1: it goes back to step 18, at 0.1, and to step 12, at 0.05."""
+    monkeypatch.setitem(globals(), "breaks", [Breaks(20, limit=0.06)])
+    arguments = {**SETTINGS, "pipeline": "numpy", "runs": str(tmp_path), "save_steps": 6, "rate": 0.2}
     with pytest.raises(NonFiniteLoss) as caught:
         steep(**arguments)
     (folder,) = tmp_path.iterdir()
+    assert (caught.value.epoch, caught.value.step) == (3, 2)
     assert caught.value.__notes__[0].endswith(f"zoo run --resume {folder} --on-nan resume")
-    states = States(folder / "state")
-    kept = states.newest()
-    assert 0 < kept["epoch"] * 6 + kept["step"] <= caught.value.epoch * 6 + caught.value.step
+    kept = States(folder / "state").newest()
+    assert (kept["epoch"], kept["step"]) == (3, 0)
     with pytest.raises(NonFiniteLoss) as again:  # at the same rate it comes to the same end
         resume(folder, recipe=steep)
     assert str(again.value) == str(caught.value)
     with pytest.warns(UserWarning, match="It goes back"):
         record = resume(folder, recipe=steep, on_nan="resume")
-    assert record.metrics["learning_rate_factor"] < 1 and len(record.history["loss"]) == 8
-    table = pandas.read_csv(record.folder / "history.csv")
-    assert table["epoch"].tolist() == list(range(8))
-    np.testing.assert_allclose(table["learning_rate"].iloc[-1], 4.0 * record.metrics["learning_rate_factor"])
+    assert record.metrics["learning_rate_factor"] == 0.25 and len(record.history["loss"]) == 8
+    assert pandas.read_csv(folder / "history.csv")["epoch"].tolist() == list(range(8))
+    # The same, told to by a callback: the second phase is another one, which begins with its own rate.
+    monkeypatch.setitem(globals(), "breaks", [Breaks(12, rate=float(np.float32(0.2)) / 4)])
+    expected = steep(**arguments)
+    assert record.history["loss"][:6] == expected.history["loss"][:6]
 
 
 def test_it_does_not_try_for_ever(small_run, tmp_path):

@@ -198,7 +198,7 @@ class Run:
                 )
                 break
             except faults.NonFiniteLoss as error:
-                self._go_back(error, model)
+                self._go_back(error)
                 goes_on = True
         self._history = joined(self._history, history)
         return self._history
@@ -305,11 +305,16 @@ class Run:
         self._slowed = model.optimizer, self.learning_rate_factor
         return self.learning_rate_factor
 
-    def _go_back(self, error, model):
-        """Halve the learning rate of a run that is to go on after its loss was no number; else raise the error."""
-        tried = self.learning_rate_factor <= 0.5**faults.HALVINGS
-        if self.on_nan == "stop" or tried or self._states().newest(self._phase) is None:
+    def _go_back(self, error):
+        """Halve the learning rate of a run that is to go on after its loss was no number; else raise the error.
+
+        It goes on from the last state; where it has come from that one already, from the one before.
+        """
+        tried, state = self.learning_rate_factor <= 0.5**faults.HALVINGS, self._states().newest(self._phase)
+        if self.on_nan == "stop" or tried or state is None:
             raise error
+        if faults.factor_of(state) != self.learning_rate_factor:
+            self._states().drop_newest(self._phase)
         self._stop_progress()
         self.learning_rate_factor /= 2
         warnings.warn(f"{error} It goes back, and on at {self.learning_rate_factor:g} of its rate.", stacklevel=3)
