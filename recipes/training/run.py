@@ -120,15 +120,14 @@ class Run:
         self.tensorboard, self.wandb, self._wandb_logger = tensorboard, wandb, None
         if wandb is not None:
             check_project(wandb)
-        self.seed = seed
-        self.quiet = quiet
+        self.seed, self.quiet = seed, quiet
         self.on_nan, self.deterministic = on_nan, deterministic
         self.learning_rate_factor, self._slowed = 1.0, (None, 1.0)
         self.policy = session.choose_policy(precision)
         self.jit_compile = session.choose_jit_compile(jit_compile)
         self.runs = pathlib.Path(runs)
         self.folder = None if folder is None else pathlib.Path(folder)
-        self._history = None
+        self._history = self._progress = None
         self.record = Record(
             recipe=recipe,
             experiment=experiment,
@@ -150,7 +149,8 @@ class Run:
     def __exit__(self, kind, error, traceback):
         if isinstance(error, Exception) and self.folder is not None and self.folder.is_dir():
             faults.note(error, self.folder)
-        self._stop_progress()
+        if self._progress is not None:
+            self._progress.stop()  # an error must not leave the terminal without a cursor
         if self._wandb_logger is not None:
             self._wandb_logger.finish(failed=kind is not None)
         self._stack.close()
@@ -281,9 +281,9 @@ class Run:
         guard.factor = self._slow_down(model, saving.state)
         steps = np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch:])
         steps -= steps_before(steps_per_epoch, epochs, initial_epoch, saving.state)
-        progress = Progress(epochs, steps, self.quiet)
-        self._callbacks = [guard, *measuring, self.clock, LearningRateLogger(), table, *self._trackers, progress]
-        told = [*self._callbacks, *epoch_callbacks(data), *callbacks, history]
+        self._progress = Progress(epochs, steps, self.quiet)
+        told = [guard, *measuring, self.clock, LearningRateLogger(), table, *self._trackers, self._progress]
+        told += [*epoch_callbacks(data), *callbacks, history]
         given = self._given(data, steps_per_epoch, arguments)
         fit_from(model, data, saving, epochs=epochs, initial_epoch=initial_epoch, callbacks=told, **given)
         saving.save_end()
@@ -315,15 +315,9 @@ class Run:
             raise error
         if faults.factor_of(state) != self.learning_rate_factor:
             self._states().drop_newest(self._phase)
-        self._stop_progress()
+        self._progress.stop()
         self.learning_rate_factor /= 2
         warnings.warn(f"{error} It goes back, and on at {self.learning_rate_factor:g} of its rate.", stacklevel=3)
-
-    def _stop_progress(self):
-        """Give the terminal back: an error must not leave it without a cursor."""
-        for callback in getattr(self, "_callbacks", ()):
-            if isinstance(callback, Progress):
-                callback.stop()
 
     def _given(self, data, steps_per_epoch, arguments):
         """The arguments of `fit` for these data."""
