@@ -55,8 +55,7 @@ def train(run, *, route: Route, epochs: int = 4, batch_size: int = 4):
     return run.finish(model, history, dataset, learning_rates=[0.01] * 6 * epochs, samples=samples)
 
 
-if __name__ == "__main__":
-    import sys
-
-    end |= {"step": int(sys.argv[2]), "signal": signal.SIGKILL}
-    train(runs=sys.argv[1], precision="float32", quiet=True, save_steps=2, pipeline=sys.argv[3])
+def be_killed(runs, step, route):
+    """Train in a process that ends itself."""
+    end.update(step=step, signal=signal.SIGKILL)
+    train(runs=runs, precision="float32", quiet=True, save_steps=2, pipeline=route)

@@ -227,9 +227,9 @@ class _CallbackList(keras.callbacks.CallbackList):
             self.data.skips = True
 
     def _step_over(self, *arguments):
-        """The training function meanwhile: Keras passes a state on JAX alone, and on TensorFlow the iterator."""
+        """The training function meanwhile: Keras passes a state on JAX alone, and but for torch an iterator."""
         *state, batches = arguments
-        if keras.backend.backend() == "tensorflow":
+        if hasattr(batches, "__next__"):
             for _ in range(self._model.steps_per_execution):
                 next(batches)
         return (self.logs, *state) if state else self.logs
