@@ -18,8 +18,8 @@ from recipes.optimizers import Accumulated
 from recipes.optimizers import Grouped
 from recipes.optimizers.rates import multiply_learning_rate
 from recipes.training import memory
+from recipes.training.beginning import epoch_callbacks
 from recipes.training.clock import Clock
-from recipes.training.epochs import epoch_callbacks
 from recipes.training.faults import FiniteLoss
 from recipes.training.faults import NonFiniteLoss
 from recipes.training.faults import explain

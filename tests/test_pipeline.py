@@ -56,6 +56,18 @@ def test_pipeline_begins_with_the_initial_epoch():
     assert not np.array_equal(whole[0][0], whole[3][0])
 
 
+def test_pipeline_begins_with_any_batch():
+    pytest.importorskip("tensorflow")
+    data = augment.pipeline(some_images(), np.arange(SAMPLES), SHIFTS, batch_size=4, initial_epoch=1, epochs=4)
+    for count in (2, 3, 7):
+        rest = data.after(1).after(count - 1)
+        assert len(rest) == len(data) - count
+        for ours, theirs in zip(to_numpy(list(rest)), to_numpy(list(data.skip(count)))):
+            assert np.array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="`initial_step` must be from 0 to less than 3"):
+        augment.pipeline(some_images(), batch_size=4, initial_step=3)
+
+
 @pytest.mark.parametrize(("drop_remainder", "sizes"), [(False, [4, 4, 2]), (True, [4, 4])])
 def test_pipeline_keeps_or_drops_the_remainder(drop_remainder, sizes):
     tf = pytest.importorskip("tensorflow")

@@ -126,8 +126,7 @@ def train(case, folder, state=None, stop=None, epochs=3, **intervals):
     model, data, own, arguments = case()
     history, arguments = keras.callbacks.History(), dict(arguments)
     saving = RunState(folder, callbacks=[*own, history], state=state, **intervals)
-    given = [*([keras.callbacks.LambdaCallback(on_epoch_begin=data.set_epoch)] if hasattr(data, "set_epoch") else [])]
-    given += [callbacks.LearningRateLogger(), *own, history, *([stop] if stop else [])]
+    given = [callbacks.LearningRateLogger(), *own, history, *([stop] if stop else [])]
     if hasattr(data, "samples"):
         arguments["steps_per_epoch"] = None
         if isinstance(data, InMemoryData) and intervals and not isinstance(own[:1] and own[0], HardestSamples):
@@ -155,7 +154,7 @@ def assert_same(result, expected):
     ("case", "stops"),
     [
         (of_generator, [Stop(9)]),
-        (of_stream, [Stop(8)]),
+        (of_stream, [Stop(8), Stop(epoch=2)]),
         (of_memory, [Stop(4), Stop(epoch=2)]),
         (of_hardest_samples, [Stop(epoch=2)]),
         (of_growth, [Stop(10)]),
@@ -178,6 +177,19 @@ def test_a_training_goes_on_as_if_it_had_not_been_interrupted(case, stops, tmp_p
     assert_same(train(case, tmp_path, state, heard), expected)
     if state["step"] and case is not of_stream:  # nobody heard of what was made before
         assert heard.batches[0] == (STEPS - 1 if case is of_memory else state["step"])
+
+
+def test_a_training_that_a_callback_had_ended_makes_no_further_epoch(tmp_path):
+    """Though the process was killed before the phase had ended."""
+
+    def stopping():
+        stop = keras.callbacks.EarlyStopping("loss", patience=0, min_delta=10.0, restore_best_weights=True)
+        return some_model(SGD(0.05, momentum=0.9)), in_memory(), [stop], {}
+
+    expected = train(stopping, tmp_path, save_steps=1)
+    state = States(tmp_path).newest()
+    assert state["stopped"] and (state["epoch"], state["step"]) == (2, 0)
+    assert_same(train(stopping, tmp_path, state), expected)
 
 
 def test_a_state_of_another_training_is_refused(tmp_path):

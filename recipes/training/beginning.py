@@ -19,7 +19,8 @@ def fit_from(model, data, saving, *, epochs, steps_per_epoch=None, initial_epoch
     Args:
         model: a compiled `keras.Model`.
         data: `tf.data.Dataset`, of which a method `after(batches)` gives the stream without its first batches, as
-            that of `augment.pipeline`; `keras.utils.PyDataset`; or `recipes.training.memory.InMemoryData`.
+            that of `augment.pipeline`; `keras.utils.PyDataset`, of which a method `set_epoch(epoch)` is told each
+            epoch; or `recipes.training.memory.InMemoryData`.
         saving: a `recipes.training.state.RunState`, with or without a state to go on from.
         epochs: int. The epoch to end before.
         steps_per_epoch: int; or None, of a `PyDataset` and of data in memory. Defaults to None.
@@ -63,7 +64,7 @@ def fit_from(model, data, saving, *, epochs, steps_per_epoch=None, initial_epoch
             first = epochs  # a callback had ended it
     saving.iterator_stays = steps_per_epoch is not None or in_memory
     arguments |= {"epochs": epochs, "initial_epoch": first}
-    callbacks = [*callbacks, saving]
+    callbacks = [*([] if in_memory else epoch_callbacks(data)), *callbacks, saving]
     with contextlib.closing(saving):
         if in_memory:
             made = {"initial_step": step, "initial_logs": state["logs"]} if step else {}
@@ -92,6 +93,25 @@ def fit_from(model, data, saving, *, epochs, steps_per_epoch=None, initial_epoch
             return model.fit(data, callbacks=told, **arguments)
         finally:
             told.end()
+
+
+def epoch_callbacks(data):
+    """What tells the data the epoch: generators must be told, a tf.data pipeline goes through its epochs by itself.
+
+    Args:
+        data: what `fit_from` takes.
+
+    Returns:
+        list of callbacks.
+
+    Example:
+
+    >>> epoch_callbacks("a pipeline")
+    []
+    """
+    if not hasattr(data, "set_epoch"):
+        return []
+    return [keras.callbacks.LambdaCallback(on_epoch_begin=data.set_epoch)]
 
 
 def end_as(model, data, callbacks, state):

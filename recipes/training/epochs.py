@@ -1,4 +1,4 @@
-"""How long the epochs of a run are, and who is told of them."""
+"""How long the epochs of a run are, and the history of all its phases."""
 
 import keras
 import numpy as np
@@ -42,25 +42,6 @@ def given_steps(data, steps_per_epoch):
     10
     """
     return None if isinstance(data, keras.utils.PyDataset) else steps_per_epoch
-
-
-def epoch_callbacks(data):
-    """What tells the data the epoch: generators must be told, a tf.data pipeline goes through its epochs by itself.
-
-    Args:
-        data: what `Run.fit` takes.
-
-    Returns:
-        list of callbacks.
-
-    Example:
-
-    >>> epoch_callbacks("a pipeline")
-    []
-    """
-    if not hasattr(data, "set_epoch"):
-        return []
-    return [keras.callbacks.LambdaCallback(on_epoch_begin=data.set_epoch)]
 
 
 def joined(before, history):

@@ -1,7 +1,7 @@
 """A learning-rate range test of what a recipe trains."""
 
 from recipes.finder import LRFinder
-from recipes.training.epochs import epoch_callbacks
+from recipes.training.beginning import epoch_callbacks
 from recipes.training.epochs import given_steps
 from recipes.training.progress import Progress
 from recipes.training.run import Run

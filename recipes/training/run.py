@@ -28,7 +28,6 @@ from recipes.training import session
 from recipes.training.beginning import end_as
 from recipes.training.beginning import fit_from
 from recipes.training.clock import Clock
-from recipes.training.epochs import epoch_callbacks
 from recipes.training.epochs import given_steps
 from recipes.training.epochs import joined
 from recipes.training.epochs import steps_before
@@ -283,7 +282,7 @@ class Run:
         steps -= steps_before(steps_per_epoch, epochs, initial_epoch, saving.state)
         self._progress = Progress(epochs, steps, self.quiet)
         told = [guard, *measuring, self.clock, LearningRateLogger(), table, *self._trackers, self._progress]
-        told += [*epoch_callbacks(data), *callbacks, history]
+        told += [*callbacks, history]
         given = self._given(data, steps_per_epoch, arguments)
         fit_from(model, data, saving, epochs=epochs, initial_epoch=initial_epoch, callbacks=told, **given)
         saving.save_end()
