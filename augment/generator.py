@@ -54,7 +54,7 @@ class EpochGenerator(keras.utils.PyDataset):
         self._steps = samples // batch_size if drop_remainder else -(-samples // batch_size)
         self._served = set()
         self._counts_epochs = True
-        self._ahead = collections.OrderedDict()
+        self._ahead, self._lock = collections.OrderedDict(), threading.Lock()
         self._threads = concurrent.futures.ThreadPoolExecutor(workers) if workers else None
         self._workers_ahead = workers
         self._order = (None, None)
@@ -87,6 +87,18 @@ class EpochGenerator(keras.utils.PyDataset):
             self._order = (epoch, order)
         return order
 
+    def positions(self, epoch, step):
+        """Which samples a batch is made of.
+
+        Args:
+            epoch: int.
+            step: int. From 0.
+
+        Returns:
+            int32 array: their positions in the data set.
+        """
+        return self.order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+
     @property
     def num_batches(self):
         return self._steps
@@ -101,15 +113,20 @@ class EpochGenerator(keras.utils.PyDataset):
         if not self._threads:
             return self._load_step(self.epoch, step)
         wanted = [(self.epoch, later) for later in range(step, min(step + 1 + self._workers_ahead, self._steps))]
-        for key in wanted:
-            if key not in self._ahead:
-                self._ahead[key] = self._threads.submit(self._load_step, *key)
-        for key in [key for key in self._ahead if key not in wanted]:
-            self._ahead.pop(key).cancel()
-        return self._ahead[wanted[0]].result()
+        with self._lock:  # a pass that was broken off may still be looking ahead when the next one has begun
+            for key in wanted:
+                if key not in self._ahead:
+                    self._ahead[key] = self._threads.submit(self._load_step, *key)
+            for key in [key for key in self._ahead if key not in wanted]:
+                self._ahead.pop(key).cancel()
+            batch = self._ahead[wanted[0]]
+        try:
+            return batch.result()
+        except concurrent.futures.CancelledError:
+            return self._load_step(*wanted[0])
 
     def _load_step(self, epoch, step):
-        return self.load(epoch, self.order(epoch)[step * self.batch_size : (step + 1) * self.batch_size])
+        return self.load(epoch, self.positions(epoch, step))
 
     def set_epoch(self, epoch, logs=None):
         """Say which epoch comes next; from then on only this does.

@@ -56,8 +56,9 @@ def pipeline(
 
     Returns:
         A `tf.data.Dataset` of `(images, labels)` or `images`; with boxes, of `(images, targets)`, where
-        targets is a dict of "boxes" and, if given, "labels". It has an attribute `steps_per_epoch`, and a
-        method `after(batches)`: the same stream without its first batches, which are not made.
+        targets is a dict of "boxes" and, if given, "labels". It has attributes `steps_per_epoch` and `initial_epoch`,
+        and methods `after(batches)`: the same stream without its first batches, which are not made; and
+        `positions(epoch, step)`: of what samples a batch is made.
 
     Raises:
         ValueError: for arrays of different lengths, a batch size that leaves no batch, no epochs, a
@@ -95,6 +96,11 @@ def pipeline(
     with tf.device("cpu"):
         gather = [None if each is None else _gather(each) for each in (images, labels, boxes)]
 
+    def positions(epoch, step):
+        order = np.arange(len(images), dtype="int32")
+        order = draws.permutation(seed, epoch, order) if shuffle else order
+        return order[step * batch_size : (step + 1) * batch_size]
+
     def batches(epoch):
         order = tf.range(len(images))
         if shuffle:
@@ -114,7 +120,8 @@ def pipeline(
     data = data.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
     cardinality = steps * (epochs - initial_epoch) - initial_step if epochs else tf.data.INFINITE_CARDINALITY
     data = data.apply(tf.data.experimental.assert_cardinality(cardinality))
-    data.steps_per_epoch, data.after = steps, after
+    data.steps_per_epoch, data.initial_epoch = steps, initial_epoch
+    data.after, data.positions = after, positions
     return data
 
 

@@ -25,7 +25,8 @@ def main(arguments=None):
         arguments: list of str, or None for those of the process. Defaults to None.
 
     Returns:
-        int. The exit status: 0, 2 for bad input, 130 for an interruption, 143 for one by SIGTERM.
+        int. The exit status: 0, 1 for what went wrong meanwhile, 2 for bad input, 130 for an interruption, 143 for
+        one by SIGTERM.
 
     Example:
 
@@ -33,15 +34,36 @@ def main(arguments=None):
     2
     """
     try:
-        options = _parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
+        given = sys.argv[1:] if arguments is None else arguments
+        _switch(given)
+        options = _parser(given).parse_args(given)
         options.command(options)
         return 0
     except ValueError as error:
-        print(f"zoo: {' '.join(str(error).split())}", file=sys.stderr)
+        _complain(" ".join([str(error), *getattr(error, "__notes__", [])]))
         return 2
     except KeyboardInterrupt as error:
-        print(f"zoo: {str(error) or 'interrupted'}", file=sys.stderr)
+        _complain(str(error) or "interrupted")
         return getattr(error, "status", 130)
+    except Exception as error:
+        from recipes.training.faults import explain
+
+        reason = explain(error)
+        if reason is None:  # a bug, which a traceback helps to find
+            raise
+        _complain(reason)
+        return 1
+
+
+def _complain(text):
+    print(f"zoo: {' '.join(text.split())}", file=sys.stderr)
+
+
+def _switch(arguments):
+    """What JAX must find in the environment before it begins."""
+    if "--deterministic" in arguments and os.environ.get("KERAS_BACKEND") == "jax" and "keras" not in sys.modules:
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
 
 
 class _Parser(argparse.ArgumentParser):

@@ -280,7 +280,7 @@ def test_explain_leaves_pictures_that_the_report_shows(run, photographs, monkeyp
     assert "layer colours" in shown["grad_cam"]
     page = report([run])
     assert "What the network looks at" in page and "Filters of the convolution colours" in page
-    assert page.count("<img") == 2  # the grad_cam that was drawn here is no file
+    assert page.count("<img") == 3
 
 
 class Figure:

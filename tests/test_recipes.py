@@ -120,7 +120,8 @@ def test_a_run_leaves_a_folder_that_says_everything(davidnet_run, backend):
     assert written["versions"]["keras"] == keras.__version__
     assert written["data"]["sha256"] == few().describe()["sha256"]
     assert set(written["arguments"]) == set(resolve(train, "ours", {})) - {
-        *("seed", "precision", "jit_compile", "runs", "quiet", "tensorboard", "wandb")
+        *("seed", "precision", "jit_compile", "runs", "quiet", "tensorboard", "wandb"),
+        *("save_seconds", "save_steps", "on_nan", "deterministic"),
     }
     parts = written["seconds"]
     assert set(parts) == {"setup", "compile", "train", "evaluate", "total"}

@@ -108,6 +108,11 @@ class DetectionBatches(EpochGenerator):
         self._pool = concurrent.futures.ThreadPoolExecutor(threads)
         super().__init__(len(split), batch_size, seed, training, drop_last, workers)
 
+    @property
+    def paths(self):
+        """list of paths of the images."""
+        return self.split.paths
+
     def order(self, epoch):
         """Positions of the images in the order in which an epoch visits them.
 

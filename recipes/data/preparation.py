@@ -8,6 +8,7 @@ import pathlib
 
 import numpy as np
 
+from recipes.atomic import write_text
 from recipes.data import decoding
 from recipes.data.texts import read_json
 
@@ -74,7 +75,7 @@ class Stored:
             pathlib.Path of the file.
         """
         path = pathlib.Path(folder) / FILE
-        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(self.to_dict(), indent=2) + "\n")
         return path
 
 

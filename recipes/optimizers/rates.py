@@ -2,6 +2,9 @@
 
 import keras
 
+from recipes.schedules.composition import Multiplied
+from recipes.schedules.composition import PerUpdate
+
 _LEAST = 1e-8  # as in torch, what is less is no change
 
 
@@ -45,6 +48,33 @@ def scale_learning_rate(optimizer, factor, lowest=0.0):
     return changed
 
 
+def multiply_learning_rate(optimizer, factor, schedules=True):
+    """Multiply the learning rate of an optimizer, also where it follows a schedule: of `Grouped`, those of all groups.
+
+    What follows a schedule is compiled into the step: do it before a training, or compile the model again.
+
+    Args:
+        optimizer: any `keras.optimizers.Optimizer`, with whatever wrappers around it.
+        factor: float above 0.
+        schedules: bool. Whether those that follow a schedule are multiplied too. Defaults to True.
+
+    Example:
+
+    >>> from recipes import schedules
+    >>> from recipes.optimizers import SGD
+    >>> optimizer = SGD(schedules.OneCycle(0.4, total_steps=100))
+    >>> before = float(optimizer.learning_rate)
+    >>> multiply_learning_rate(optimizer, 0.5)
+    >>> float(optimizer.learning_rate) == before / 2
+    True
+    """
+    for each in innermost(optimizer):
+        if not callable(each._learning_rate):
+            each.learning_rate = float(keras.ops.convert_to_numpy(each.learning_rate)) * factor
+        elif schedules:
+            each._learning_rate = _times(each._learning_rate, factor)
+
+
 def innermost(optimizer):
     """The optimizers that have a learning rate of their own.
 
@@ -67,3 +97,12 @@ def innermost(optimizer):
                 yield from innermost(each)
             return
     yield optimizer
+
+
+def _times(rate, factor):
+    """A schedule, or a function without arguments, times a factor."""
+    if isinstance(rate, PerUpdate):  # which stays outside: an optimizer that is loaded again looks for it there
+        return PerUpdate(**{**rate.arguments, "schedule": Multiplied(rate.arguments["schedule"], factor)})
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        return Multiplied(rate, factor)
+    return lambda: rate() * factor

@@ -8,6 +8,7 @@ import tempfile
 
 import numpy as np
 
+from recipes import atomic
 from recipes.reporting import explanation_plots
 from recipes.reporting import plots
 from recipes.reporting.metrics import METHODS
@@ -215,14 +216,8 @@ def write_text(text, path):
     >>> path.read_text()
     '<p>'
     """
-    path = pathlib.Path(path)
-    content = text.encode("utf-8", "surrogateescape")  # file names need not be UTF-8
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-            file.write(content)
-        written = pathlib.Path(file.name)
-        written.chmod(0o644)  # temporary files are private
-        written.replace(path)
+        atomic.write_text(path, text)
     except OSError as error:
         raise ValueError(f"Cannot write {path}: {error.strerror}.") from error
 

@@ -1,6 +1,11 @@
 """Pictures of runs and of images; each function returns a matplotlib Figure."""
 
+import io
+import pathlib
+
 import numpy as np
+
+from recipes.atomic import write_atomically
 
 _TRAIN, _VALIDATION = "tab:blue", "tab:orange"
 _LINES = ("-", "--", ":", "-.")
@@ -321,8 +326,13 @@ def save(figure, path):
     >>> path.stat().st_size > 0
     True
     """
+    path = pathlib.Path(path)
+    path = path if path.suffix else path.with_suffix(".png")
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=120, format=path.suffix[1:].lower())
     try:
-        figure.savefig(path, dpi=120)
+        with write_atomically(path) as part:
+            part.write_bytes(picture.getvalue())
     except OSError as error:
         raise ValueError(f"Cannot write {path}: {error.strerror}.") from error
 

@@ -2,9 +2,9 @@
 
 import dataclasses
 import json
-import os
 import pathlib
-import tempfile
+
+from recipes.atomic import write_text
 
 from recipes.data.texts import read_json
 
@@ -80,29 +80,6 @@ class Record:
             path: a `pathlib.Path`.
         """
         write_text(path, json.dumps(self.to_dict(), indent=2) + "\n")
-
-
-def write_text(path, text):
-    """Write a file, whole or not at all.
-
-    Args:
-        path: a `pathlib.Path`.
-        text: str.
-
-    Example:
-
-    >>> path = pathlib.Path(tempfile.mkdtemp(), "note.txt")
-    >>> write_text(path, "seen")
-    >>> path.read_text()
-    'seen'
-    """
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.stem}", delete=False) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    written = pathlib.Path(file.name)
-    written.chmod(0o644)  # temporary files are private
-    written.replace(path)
 
 
 def read_record(path):

@@ -1,4 +1,4 @@
-"""Schedules made of schedules: warm-up before any, and one for each update."""
+"""Schedules made of schedules: warm-up before any, one for each update, and a part of any."""
 
 import keras
 import numpy as np
@@ -170,3 +170,32 @@ class PerUpdate(Composed):
             return self.arguments["schedule"](step // steps)
         # Divided as whole numbers: a float32 has no odd ones above 2 ** 24.
         return self.arguments["schedule"](keras.ops.cast(keras.ops.floor_divide(step, steps), "float32"))
+
+
+@keras.saving.register_keras_serializable(package="recipes")
+class Multiplied(Composed):
+    """A schedule of the same shape, lower or higher.
+
+    Args:
+        schedule: a schedule, or another function of the step, written with `keras.ops`.
+        factor: float above 0.
+
+    Raises:
+        ValueError: for another factor, or a function that takes no tensors.
+
+    Example:
+
+    >>> from recipes.schedules import PiecewiseLinear
+    >>> schedule = Multiplied(PiecewiseLinear([0, 10], [0.0, 1.0]), 0.5)
+    >>> [schedule(step) for step in (0, 5, 10)]
+    [0.0, 0.25, 0.5]
+    """
+
+    inner = "schedule"
+
+    def __init__(self, schedule, factor):
+        check_positive("factor", factor)
+        super().__init__(schedule=schedule, factor=factor)
+
+    def __call__(self, step):
+        return self.arguments["schedule"](step) * self.arguments["factor"]

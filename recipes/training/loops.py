@@ -25,9 +25,10 @@ def make_loop(model, data, operations):
         operations: list of `augment` operations.
 
     Returns:
-        A function `(state, epoch, first, count, size) -> (logs, state)` that makes `count` steps of
+        A function `(state, epoch, first, count, size) -> (logs, state, failed)` that makes `count` steps of
         `size` samples, from step `first` of an epoch of the data on. The state is that of Keras's
-        trainer on JAX, and None elsewhere; the logs are those of the last step.
+        trainer on JAX, and None elsewhere; the logs are those of the last step. `failed` is a function
+        that gives the first step whose loss was no finite number, or None: it waits for the device.
 
     Example:
 
@@ -101,6 +102,24 @@ def _load(data, operations, arrays, order, choices, epoch, part, take):
     return as_batch(*transform(operations, *batch, index=index, seed=data.seed, epoch=epoch, choices=choices))
 
 
+def _noted(failed, number, logs):
+    """The first step whose loss is no finite number, -1 for none: carried along, so that nothing waits for it."""
+    if "loss" not in logs:
+        return failed
+    fails = keras.ops.logical_and(failed < 0, keras.ops.logical_not(keras.ops.isfinite(logs["loss"])))
+    return keras.ops.where(fails, number, failed)
+
+
+def _read(failed):
+    failed = int(keras.ops.convert_to_numpy(failed))
+    return None if failed < 0 else failed
+
+
+def _first_of(losses, first):
+    failed = (number for number, loss in enumerate(losses, first) if not np.isfinite(keras.ops.convert_to_numpy(loss)))
+    return next(failed, None)
+
+
 def _plain(model, data, operations):
     """A loop in Python: on torch, and where nothing is to be compiled."""
     on_jax = keras.backend.backend() == "jax"
@@ -108,6 +127,7 @@ def _plain(model, data, operations):
     take = functools.partial(keras.ops.take, axis=0)
 
     def steps(state, arrays, order, choices, epoch, first, count, size):
+        losses = []
         for start in range(first * data.batch_size, (first + count) * data.batch_size, data.batch_size):
             part = operator.itemgetter(slice(start, start + size))
             batch = _load(data, operations, arrays, order, choices, epoch, part, take)
@@ -115,7 +135,8 @@ def _plain(model, data, operations):
                 logs, state = train(state, batch)
             else:
                 logs = train(batch)
-        return logs, state
+            losses.append(logs.get("loss", 0.0))
+        return logs, state, functools.partial(_first_of, losses, first)
 
     return functools.partial(_draw, data, operations), steps
 
@@ -158,11 +179,12 @@ def _tensorflow(model, data, operations):
 
     @tf.function(autograph=False, jit_compile=together)
     def run(arrays, order, choices, epoch, first, count, size):
-        def body(number, logs):
-            return number + 1, step(arrays, order, choices, epoch, number, size)
+        def body(number, failed, logs):
+            logs = step(arrays, order, choices, epoch, number, size)
+            return number + 1, _noted(failed, number, logs), logs
 
         logs = tf.nest.map_structure(lambda log: tf.zeros(log.shape, log.dtype), outputs[size])
-        return tf.while_loop(lambda number, logs: number < first + count, body, (first, logs))[1]
+        return tf.while_loop(lambda number, *rest: number < first + count, body, (first, tf.constant(-1), logs))[1:]
 
     def steps(state, arrays, order, choices, epoch, first, count, size):
         epoch, first, count = (tf.constant(value, tf.int32) for value in (epoch, first, count))
@@ -170,7 +192,8 @@ def _tensorflow(model, data, operations):
             # A loop must know beforehand what a step returns; and variables are made here, outside of it.
             traced = step.get_concrete_function(arrays, order, choices, epoch, first, size)
             outputs[size] = traced.structured_outputs
-        return run(arrays, order, choices, epoch, first, count, size), state
+        failed, logs = run(arrays, order, choices, epoch, first, count, size)
+        return logs, state, functools.partial(_read, failed)
 
     draw = tf.function(functools.partial(_draw, data, operations), autograph=False)
     return lambda index, epoch: draw(index, tf.constant(epoch, tf.int32)), steps
@@ -191,13 +214,19 @@ def _jax(model, data, operations):
         return logs, jax.tree.unflatten(jax.tree.structure(state), jax.tree.leaves(changed))
 
     @functools.partial(jax.jit, static_argnames="size", donate_argnames="state")
-    def steps(state, arrays, order, choices, epoch, first, count, size):
+    def loop(state, arrays, order, choices, epoch, first, count, size):
         def body(number, carry):
-            return step(carry[1], arrays, order, choices, epoch, number, size)
+            _, state, failed = carry
+            logs, state = step(state, arrays, order, choices, epoch, number, size)
+            return logs, state, _noted(failed, number, logs)
 
         one = functools.partial(step, size=size)
         shapes, _ = jax.eval_shape(one, state, arrays, order, choices, epoch, first)
         logs = jax.tree.map(lambda log: jax.numpy.zeros(log.shape, log.dtype), shapes)
-        return jax.lax.fori_loop(first, first + count, body, (logs, state))
+        return jax.lax.fori_loop(first, first + count, body, (logs, state, jax.numpy.int32(-1)))
+
+    def steps(*arguments):
+        logs, state, failed = loop(*arguments)
+        return logs, state, functools.partial(_read, failed)
 
     return jax.jit(functools.partial(_draw, data, operations)), steps

@@ -14,6 +14,7 @@ import numpy as np
 
 from augment import ArrayGenerator
 from augment.operation import check_operations
+from recipes.optimizers.rates import innermost
 from recipes.training.loops import make_loop
 
 
@@ -66,6 +67,7 @@ class InMemoryData(ArrayGenerator):
         super().__init__(images, labels, self.operations_of(0), boxes=boxes, **settings)
         self._drop_remainder = drop_remainder
         self._made_of, self._loops = None, []
+        self.dispatched = []  # parts of the last dispatch: epoch, and the first step that failed
         self.select(None)
 
     @functools.cached_property
@@ -109,6 +111,11 @@ class InMemoryData(ArrayGenerator):
             self._visits = epoch, order
         return order
 
+    def first_failure(self):
+        """The epoch and step, of the data, of the first loss of the last dispatch that was not finite, or None."""
+        failures = ((epoch, failed()) for epoch, failed in self.dispatched)
+        return next(((epoch, step) for epoch, step in failures if step is not None), None)
+
     def operations_of(self, epoch):
         """The operations of an epoch.
 
@@ -133,7 +140,8 @@ class InMemoryData(ArrayGenerator):
         Returns:
             What `recipes.training.loops.make_loop` returns.
         """
-        made_of = [model, model.optimizer, model.loss, model.jit_compile, model.run_eagerly, *model.metrics]
+        rates = [each._learning_rate for each in innermost(model.optimizer)]
+        made_of = [model, model.optimizer, *rates, model.loss, model.jit_compile, model.run_eagerly, *model.metrics]
         known = self._made_of
         if known is None or len(known) != len(made_of) or any(old is not new for old, new in zip(known, made_of)):
             self._made_of, self._loops = made_of, []
@@ -298,9 +306,10 @@ class _Dispatches:
             )
         *state, _ = arguments  # Keras passes the state on JAX alone; its iterator is not used
         state, logs = state[0] if state else None, self.made[-1]
-        first = self.first(self.dispatch)
+        first, self.data.dispatched = self.first(self.dispatch), []
         for epoch, *part in [] if first is None else self._parts(first, self.last(self.dispatch) + 1):
-            logs, state = self.data.loop(self.model, epoch)(state, epoch, *part)
+            logs, state, failed = self.data.loop(self.model, epoch)(state, epoch, *part)
+            self.data.dispatched.append((epoch, failed))
         return (logs, state) if len(arguments) > 1 else logs
 
     def _parts(self, first, end):

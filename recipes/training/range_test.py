@@ -2,9 +2,9 @@
 
 from recipes.finder import LRFinder
 from recipes.training.beginning import epoch_callbacks
+from recipes.training.epochs import given_steps
 from recipes.training.progress import Progress
 from recipes.training.run import Run
-from recipes.training.run import given_steps
 
 
 class RangeTestRun(Run):
@@ -29,13 +29,13 @@ class RangeTestRun(Run):
         self.result = None
 
     def fit(self, model, data, *, epochs, steps_per_epoch, initial_epoch=0, callbacks=(), **arguments):
-        self._callbacks = [Progress(None, self.range_arguments["steps"], self.quiet)]
+        self._progress = Progress(None, self.range_arguments["steps"], self.quiet)
         kept = {name: value for name, value in arguments.items() if not name.startswith("validation_")}
         self.result = LRFinder(model, **self.range_arguments).find(
             data,
             **kept,
             steps_per_epoch=given_steps(data, steps_per_epoch),
-            callbacks=[*self._callbacks, *epoch_callbacks(data)],
+            callbacks=[self._progress, *epoch_callbacks(data)],
         )
         raise _Found
 

@@ -42,6 +42,8 @@ def _settings(
     wandb: str | None = None,
     save_seconds: float = 300.0,
     save_steps: int | None = None,
+    on_nan: typing.Literal["stop", "resume"] = "stop",
+    deterministic: bool = False,
 ):
     """What every recipe takes.
 
@@ -58,6 +60,10 @@ def _settings(
         save_seconds: float. Seconds after which the state of the training is saved, from which `zoo run --resume`
             goes on. Defaults to 300.
         save_steps: int, the same in steps, or None; what is sooner counts. Defaults to None.
+        on_nan: one of "stop", at the step whose loss is infinite or no number; "resume": go back to the last state
+            that was saved, and on at half the learning rate, five times at most. Defaults to "stop".
+        deterministic: bool. Whether to compute by kernels alone that give the same bits each time. CPUs do anyway; on
+            GPUs steps take longer, of some networks several times as long. Defaults to False.
     """
 
 

@@ -49,12 +49,13 @@ class Route:
             initial_epoch: int. The epoch to begin with: that of the phase of the training. Defaults to 0.
 
         Returns:
-            What `recipes.training.run.Run.fit` takes.
+            What `recipes.training.run.Run.fit` takes; with an attribute `paths`, of all images, None if they are no
+            files.
 
         Raises:
             ValueError: as `training_batches`.
         """
-        return training_batches(
+        data = training_batches(
             self.pipeline,
             dataset.train_images,
             dataset.one_hot(dataset.train_labels),
@@ -64,6 +65,8 @@ class Route:
             threads=self.threads,
             initial_epoch=initial_epoch,
         )
+        data.paths = None if dataset.train_files is None else dataset.train_files.paths
+        return data
 
 
 def training_batches(pipeline, images, labels, operations, *, batch_size, seed, threads=1, initial_epoch=0):

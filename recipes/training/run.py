@@ -6,11 +6,14 @@ import importlib.metadata
 import pathlib
 import platform
 import shutil
+import warnings
 
 import keras
 import numpy as np
 
+from recipes.atomic import write_atomically
 from recipes.callbacks import LearningRateLogger
+from recipes.optimizers.rates import multiply_learning_rate
 from recipes.reporting import plots
 from recipes.reporting.detection import DetectionEvaluation
 from recipes.reporting.detection_files import file_images
@@ -19,11 +22,15 @@ from recipes.reporting.evaluation import write_evaluation
 from recipes.reporting.metrics import METHODS
 from recipes.reporting.metrics import Evaluation
 from recipes.reporting.records import Record
+from recipes.training import faults
 from recipes.training import memory
 from recipes.training import session
 from recipes.training.beginning import end_as
 from recipes.training.beginning import fit_from
 from recipes.training.clock import Clock
+from recipes.training.epochs import given_steps
+from recipes.training.epochs import joined
+from recipes.training.epochs import steps_before
 from recipes.training.progress import Progress
 from recipes.training.request import PATHS
 from recipes.training.request import STATE
@@ -67,6 +74,8 @@ class Run:
         wandb: str, a project, or None. Defaults to None.
         save_seconds: float. Seconds from one state of the training that is saved to the next. Defaults to 300.
         save_steps: int or None. Steps likewise; what is sooner counts. Defaults to None.
+        on_nan: "stop" or "resume". Defaults to "stop".
+        deterministic: bool. Defaults to False.
         request: dict. All arguments of the recipe, with which it would be called again. Defaults to None.
         folder: path of the folder of a run to go on with, or None for a new one. Defaults to None.
 
@@ -97,6 +106,8 @@ class Run:
         wandb=None,
         save_seconds=300.0,
         save_steps=None,
+        on_nan="stop",
+        deterministic=False,
         request=None,
         folder=None,
     ):
@@ -108,13 +119,14 @@ class Run:
         self.tensorboard, self.wandb, self._wandb_logger = tensorboard, wandb, None
         if wandb is not None:
             check_project(wandb)
-        self.seed = seed
-        self.quiet = quiet
+        self.seed, self.quiet = seed, quiet
+        self.on_nan, self.deterministic = on_nan, deterministic
+        self.learning_rate_factor, self._slowed = 1.0, (None, 1.0)
         self.policy = session.choose_policy(precision)
         self.jit_compile = session.choose_jit_compile(jit_compile)
         self.runs = pathlib.Path(runs)
         self.folder = None if folder is None else pathlib.Path(folder)
-        self._history = None
+        self._history = self._progress = None
         self.record = Record(
             recipe=recipe,
             experiment=experiment,
@@ -130,13 +142,14 @@ class Run:
 
     def __enter__(self):
         self._stack = contextlib.ExitStack()
-        self._stack.enter_context(session.session(self.seed, self.policy))
+        self._stack.enter_context(session.session(self.seed, self.policy, self.deterministic))
         return self
 
-    def __exit__(self, kind, *error):
-        for callback in getattr(self, "_callbacks", ()):
-            if isinstance(callback, Progress):
-                callback.stop()  # an error must not leave the terminal without a cursor
+    def __exit__(self, kind, error, traceback):
+        if isinstance(error, Exception) and self.folder is not None and self.folder.is_dir():
+            faults.note(error, self.folder)
+        if self._progress is not None:
+            self._progress.stop()  # an error must not leave the terminal without a cursor
         if self._wandb_logger is not None:
             self._wandb_logger.finish(failed=kind is not None)
         self._stack.close()
@@ -166,6 +179,7 @@ class Run:
 
         Raises:
             ValueError: if the folder cannot be made, or wandb cannot begin a run.
+            NonFiniteLoss: at the step whose loss is no finite number; as all errors it says what there is of the run.
         """
         if self.folder is None:
             self.folder = self._make_folder()
@@ -175,30 +189,17 @@ class Run:
         self._phase += 1
         measuring = [each for each in callbacks if getattr(each, "measures", False)]
         callbacks = [each for each in callbacks if each not in measuring]
-        table = HistoryTable(str(self.folder / HISTORY), append=self._resumed or self._phase > 0)
-        history = keras.callbacks.History()
-        saved = [*measuring, self.clock, table, *callbacks, history]
-        ended = self._states().end(self._phase) if self._resumed else None
-        if ended is None:
-            saving = self._make_saving(saved)
-            done = 0 if saving.state is None else _steps_before(steps_per_epoch, epochs, initial_epoch, saving.state)
-            steps = np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch:]) - done
-            self._callbacks = [
-                *measuring,
-                self.clock,
-                LearningRateLogger(),
-                table,
-                *self._trackers,
-                Progress(epochs, steps, self.quiet),
-            ]
-            told = [*self._callbacks, *callbacks, history]
-            given = self._given(data, steps_per_epoch, arguments)
-            fit_from(model, data, saving, epochs=epochs, initial_epoch=initial_epoch, callbacks=told, **given)
-            saving.save_end()
-        else:
-            self._sizes = ended["files"]
-            end_as(model, data, saved, ended)
-        self._history = _joined(self._history, history)
+        goes_on = self._resumed
+        while True:
+            try:
+                history = self._train(
+                    model, data, measuring, callbacks, goes_on, epochs, steps_per_epoch, initial_epoch, arguments
+                )
+                break
+            except faults.NonFiniteLoss as error:
+                self._go_back(error)
+                goes_on = True
+        self._history = joined(self._history, history)
         return self._history
 
     def finish(self, model, history, dataset, learning_rates, samples, metrics=None, evaluation=None, preparation=None):
@@ -228,11 +229,14 @@ class Run:
         record.epochs = len(history.epoch)
         final = {name: float(values[-1]) for name, values in record.history.items()}
         record.metrics = {"final": {**final, **(metrics or {})}}
+        if self.learning_rate_factor != 1:
+            record.metrics["learning_rate_factor"] = self.learning_rate_factor
         for name in ("val_accuracy", "val_AP"):
             if name in record.history:
                 best = max(range(record.epochs), key=record.history[name].__getitem__)
                 record.metrics["best"] = {"epoch": best + 1, name: float(record.history[name][best])}
-        model.save(self.folder / "model.keras")  # first: whatever fails after it can be made again
+        with write_atomically(self.folder / "model.keras") as part:
+            model.save(part)  # first: whatever fails after it can be made again
         if preparation is not None:
             preparation.write(self.folder)
         if evaluation is not None:
@@ -260,6 +264,60 @@ class Run:
         write, images = _WRITERS[type(evaluation)]
         write(self.folder, evaluation, images(dataset), f"{self.record.recipe}, {self.record.experiment}")
 
+    def _train(self, model, data, measuring, callbacks, goes_on, epochs, steps_per_epoch, initial_epoch, arguments):
+        """A phase of the training, from the last state of it on if it is to go on."""
+        guard = faults.FiniteLoss(data, steps_per_epoch, initial_epoch)
+        table = HistoryTable(str(self.folder / HISTORY), append=goes_on or self._phase > 0)
+        history = keras.callbacks.History()
+        saved = [*measuring, self.clock, table, *callbacks, history, guard]
+        ended = self._states().end(self._phase) if goes_on else None
+        if ended is not None:
+            self._sizes = ended["files"]
+            end_as(model, data, saved, ended)
+            self.learning_rate_factor = guard.factor
+            return history
+        saving = self._make_saving(saved, goes_on)
+        guard.factor = self._slow_down(model, saving.state)
+        steps = np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch:])
+        steps -= steps_before(steps_per_epoch, epochs, initial_epoch, saving.state)
+        self._progress = Progress(epochs, steps, self.quiet)
+        told = [guard, *measuring, self.clock, LearningRateLogger(), table, *self._trackers, self._progress]
+        told += [*callbacks, history]
+        given = self._given(data, steps_per_epoch, arguments)
+        fit_from(model, data, saving, epochs=epochs, initial_epoch=initial_epoch, callbacks=told, **given)
+        saving.save_end()
+        return history
+
+    def _slow_down(self, model, state):
+        """Let the learning rate be as low as earlier failures of this run have made it.
+
+        Returns:
+            float. What it is multiplied by.
+        """
+        if state is not None:
+            self.learning_rate_factor = min(self.learning_rate_factor, faults.factor_of(state))
+        optimizer, applied = self._slowed
+        ratio = self.learning_rate_factor / (applied if optimizer is model.optimizer else 1.0)
+        if ratio != 1:
+            multiply_learning_rate(model.optimizer, ratio)
+            model.train_function = None  # which may have been compiled with the schedule as it was
+        self._slowed = model.optimizer, self.learning_rate_factor
+        return self.learning_rate_factor
+
+    def _go_back(self, error):
+        """Halve the learning rate of a run that is to go on after its loss was no number; else raise the error.
+
+        It goes on from the last state; where it has come from that one already, from the one before.
+        """
+        tried, state = self.learning_rate_factor <= 0.5**faults.HALVINGS, self._states().newest(self._phase)
+        if self.on_nan == "stop" or tried or state is None:
+            raise error
+        if faults.factor_of(state) != self.learning_rate_factor:
+            self._states().drop_newest(self._phase)
+        self._progress.stop()
+        self.learning_rate_factor /= 2
+        warnings.warn(f"{error} It goes back, and on at {self.learning_rate_factor:g} of its rate.", stacklevel=3)
+
     def _given(self, data, steps_per_epoch, arguments):
         """The arguments of `fit` for these data."""
         if not isinstance(data, memory.InMemoryData):
@@ -274,12 +332,12 @@ class Run:
     def _states(self):
         return States(self.folder / STATE)
 
-    def _make_saving(self, callbacks):
+    def _make_saving(self, callbacks, goes_on):
         """What saves states of the phase, with the last one of it, if there is one to go on from."""
-        state = self._states().newest(self._phase) if self._resumed else None
+        state = self._states().newest(self._phase) if goes_on else None
         sizes = self._sizes if state is None else state["files"]
         files = [self.folder / name for name in (HISTORY, EVENTS)]
-        if self._resumed and sizes is not None:
+        if goes_on and sizes is not None:
             cut(files, sizes)
         self._sizes = None  # what is trained from here on follows what is there
         return RunState(
@@ -290,6 +348,7 @@ class Run:
             phase=self._phase,
             files=files,
             state=state,
+            save_first=self.on_nan == "resume",
         )
 
     def _make_trackers(self):
@@ -323,37 +382,6 @@ class Run:
             except OSError as error:
                 raise ValueError(f"Cannot make {folder}: {error.strerror}. Give another folder as `runs`.") from error
         raise ValueError(f"{self.runs} holds too many runs of this second. Received: runs={str(self.runs)!r}")
-
-
-def _joined(before, history):
-    """The history of a phase behind that of those before it."""
-    if before is not None:
-        history.epoch = before.epoch + history.epoch
-        history.history = {name: before.history[name] + values for name, values in history.history.items()}
-    return history
-
-
-def _steps_before(steps_per_epoch, epochs, initial_epoch, state):
-    """Steps of a phase that had been made when a state was saved."""
-    return np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch : state["epoch"]]) + state["step"]
-
-
-def given_steps(data, steps_per_epoch):
-    """What `fit` is told of the length of an epoch: tf.data pipelines have no end, generators know their length.
-
-    Args:
-        data: what `Run.fit` takes.
-        steps_per_epoch: int.
-
-    Returns:
-        int or None.
-
-    Example:
-
-    >>> given_steps("a pipeline", 10)
-    10
-    """
-    return None if isinstance(data, keras.utils.PyDataset) else steps_per_epoch
 
 
 def _without_folders(name, value):

@@ -9,14 +9,18 @@ import random
 import keras
 import numpy as np
 
+XLA_FLAG = "--xla_gpu_deterministic_ops"
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+
 
 @contextlib.contextmanager
-def session(seed, policy):
+def session(seed, policy, deterministic=False):
     """Seed every random generator and set the dtype policy; restore what can be restored.
 
     Args:
         seed: int.
         policy: str. A dtype policy such as "mixed_bfloat16".
+        deterministic: bool. Whether to compute by `deterministic_kernels` alone. Defaults to False.
 
     Example:
 
@@ -28,11 +32,77 @@ def session(seed, policy):
     keras.utils.set_random_seed(seed % 2**32)
     keras.config.set_dtype_policy(policy)
     try:
-        yield
+        with deterministic_kernels() if deterministic else contextlib.nullcontext():
+            yield
     finally:
         keras.config.set_dtype_policy(before[0])
         random.setstate(before[1])
         np.random.set_state(before[2])
+
+
+@contextlib.contextmanager
+def deterministic_kernels():
+    """Compute by kernels alone that give the same bits each time, by the switches that the backend has for it.
+
+    On CPUs the same seed gives the same bits without it, on the same machine with the same number of threads. On GPUs
+    it makes sums wait for each other: steps take longer, of some networks several times as long; what has no such
+    kernel is refused by TensorFlow and torch. TensorFlow and torch compute as before afterwards.
+
+    JAX reads its switch, XLA_FLAGS, when it first looks at its devices; the command line sets it before.
+
+    Raises:
+        ValueError: on JAX, where a GPU is there and XLA_FLAGS does not have the switch.
+
+    Example:
+
+    >>> with deterministic_kernels():
+    ...     float(keras.ops.sum(keras.ops.ones(3)))
+    3.0
+    """
+    with {"tensorflow": _of_tensorflow, "torch": _of_torch, "jax": _of_jax}[keras.backend.backend()]():
+        yield
+
+
+@contextlib.contextmanager
+def _of_tensorflow():
+    import tensorflow as tf
+    from tensorflow.python.framework import config  # what asks and what switches it off again is not public
+
+    before = config.is_op_determinism_enabled()
+    tf.config.experimental.enable_op_determinism()
+    try:
+        yield
+    finally:
+        if not before:
+            config.disable_op_determinism()
+
+
+@contextlib.contextmanager
+def _of_torch():
+    import torch
+
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark, workspace = torch.backends.cudnn.benchmark, os.environ.get(_WORKSPACE)
+    os.environ.setdefault(_WORKSPACE, ":4096:8")  # cuBLAS reads it when it is first used
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.backends.cudnn.benchmark = benchmark
+        if workspace is None:
+            os.environ.pop(_WORKSPACE, None)
+
+
+@contextlib.contextmanager
+def _of_jax():
+    if on_accelerator() and XLA_FLAG not in os.environ.get("XLA_FLAGS", ""):
+        raise ValueError(
+            "JAX takes the switch for deterministic kernels before it begins: start Python with the environment "
+            f"variable XLA_FLAGS={XLA_FLAG}=true."
+        )
+    yield
 
 
 def one_operation_at_a_time():

@@ -9,7 +9,7 @@ import sys
 import threading
 import traceback
 
-from recipes.reporting.records import write_text
+from recipes.atomic import write_text
 
 COMMAND = "from recipes.trials.child import run; run()"
 

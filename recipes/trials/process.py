@@ -11,8 +11,8 @@ import subprocess
 import sys
 import time
 
+from recipes.atomic import write_text
 from recipes.catalogue import check_name
-from recipes.reporting.records import write_text
 from recipes.trials.child import COMMAND
 
 

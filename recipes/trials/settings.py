@@ -4,8 +4,8 @@ import dataclasses
 import json
 import uuid
 
+from recipes.atomic import write_text
 from recipes.catalogue import check_name
-from recipes.reporting.records import write_text
 from recipes.trials.space import Choices
 
 SEARCHES = ("grid", "random", "bayesian")

@@ -1,6 +1,6 @@
 """The tables of a sweep: one row for each trial, and one for each setting over its repeats."""
 
-from recipes.reporting.records import write_text
+from recipes.atomic import write_text
 
 
 def tabulate_trials(study):

@@ -83,6 +83,16 @@ class States:
                 return state
         return None
 
+    def drop_newest(self, phase):
+        """Delete the last state of a phase, if there is another one of it: nothing good came of it.
+
+        Args:
+            phase: int.
+        """
+        paths = [path for path in self.paths() if (state := _try(path)) is not None and state["phase"] == phase]
+        if len(paths) > 1:
+            paths[-1].unlink()
+
     def write_end(self, state):
         """Write the state that a phase has ended with.
 
