@@ -155,11 +155,18 @@ def _add_option(command, name, parameter, text):
     options = {"dest": name, "default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
     if bool in types:
         command.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
+    elif literals and int in types:
+        metavar = "|".join(["INT", *literals])
+        command.add_argument(flag, type=_number_or_word, metavar=metavar, **options)
     elif literals:
         command.add_argument(flag, choices=literals, **options)
     else:
         kind = next(each for each in types if each is not type(None))
         command.add_argument(flag, type=kind, metavar=kind.__name__.upper(), **options)
+
+
+def _number_or_word(text):
+    return int(text) if text.lstrip("-").isdigit() else text
 
 
 def _run(options):

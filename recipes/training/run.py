@@ -6,6 +6,7 @@ import importlib.metadata
 import pathlib
 import platform
 import shutil
+import tempfile
 
 import keras
 import numpy as np
@@ -23,6 +24,7 @@ from recipes.reporting.records import Record
 from recipes.training import memory
 from recipes.training import session
 from recipes.training.clock import Clock
+from recipes.training.devices import choose_devices
 from recipes.training.progress import Progress
 from recipes.training.tracking import EVENTS
 from recipes.training.tracking import TensorBoardLogger
@@ -54,9 +56,12 @@ class Run:
         quiet: bool.
         tensorboard: bool. Defaults to True.
         wandb: str, a project, or None. Defaults to None.
+        devices: int or str, as `recipes.training.devices.choose_devices` takes it. Of several workers the first
+            one leaves a folder, shows progress and logs to wandb. Defaults to "auto".
 
     Raises:
-        ValueError: if wandb is asked for and is not installed.
+        ValueError: if wandb is asked for and is not installed; if there are no such devices, or they
+            cannot share a batch.
 
     Example:
 
@@ -80,15 +85,20 @@ class Run:
         quiet,
         tensorboard=True,
         wandb=None,
+        devices="auto",
     ):
         self.clock = Clock()
+        self.devices = choose_devices(devices)  # first: later it is too late
+        self.devices.check(arguments.get("batch_size"), jit_compile)
+        if not self.devices.writes:
+            quiet, tensorboard, wandb = True, False, None
         self.tensorboard, self.wandb, self._wandb_logger = tensorboard, wandb, None
         if wandb is not None:
             check_project(wandb)
         self.seed = seed
         self.quiet = quiet
         self.policy = session.choose_policy(precision)
-        self.jit_compile = session.choose_jit_compile(jit_compile)
+        self.jit_compile = session.choose_jit_compile(jit_compile, self.devices)
         self.runs = pathlib.Path(runs)
         self.folder = None
         self._history = None
@@ -101,13 +111,15 @@ class Run:
             precision=self.policy,
             jit_compile=self.jit_compile,
             date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            device=session.describe_device(),
+            device=session.describe_device(self.devices),
             versions=_versions(),
         )
 
     def __enter__(self):
         self._stack = contextlib.ExitStack()
-        self._stack.enter_context(session.session(self.seed, self.policy))
+        if not self.devices.writes:
+            self.runs = pathlib.Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        self._stack.enter_context(session.session(self.seed, self.policy, self.devices))
         return self
 
     def __exit__(self, kind, *error):
@@ -149,6 +161,7 @@ class Run:
         measuring = [each for each in callbacks if getattr(each, "measures", False)]
         callbacks = [each for each in callbacks if each not in measuring]
         self._callbacks = [
+            *self.devices.callbacks(),
             *measuring,
             self.clock,
             LearningRateLogger(),
@@ -157,19 +170,23 @@ class Run:
             Progress(epochs, np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch:]), self.quiet),
         ]
         arguments |= {"epochs": epochs, "initial_epoch": initial_epoch}
-        if isinstance(data, memory.InMemoryData):
+        if isinstance(data, memory.InMemoryData) and not self.devices.several:
             arguments.pop("shuffle", None)  # they have an order of their own
             if isinstance(steps_per_epoch, int):
                 arguments["steps_per_epoch"] = steps_per_epoch
             history = memory.fit(model, data, callbacks=[*self._callbacks, *callbacks], **arguments)
         else:
-            history = model.fit(
-                data,
-                steps_per_epoch=_given_steps(data, steps_per_epoch),
-                verbose=0,
-                callbacks=[*self._callbacks, *_epoch_callbacks(data), *callbacks],
-                **arguments,
-            )
+            self.devices.check_data(data, steps_per_epoch)
+            batches = self.devices.share(data, initial_epoch)
+            told = _epoch_callbacks(data) if batches is data else []
+            with self.devices.training(model):
+                history = model.fit(
+                    batches,
+                    steps_per_epoch=_given_steps(batches, steps_per_epoch),
+                    verbose=0,
+                    callbacks=[*self._callbacks, *told, *callbacks],
+                    **arguments,
+                )
         self._history = _joined(self._history, history)
         return self._history
 
@@ -280,7 +297,7 @@ class RangeTestRun(Run):
     """
 
     def __init__(self, range_arguments, **settings):
-        super().__init__(**settings)
+        super().__init__(**{**settings, "devices": "auto"})  # the batch is the same on any number
         self.range_arguments = range_arguments
         self.result = None
 

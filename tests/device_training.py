@@ -1,0 +1,166 @@
+"""Trains the same on one device and on several, and prints what it found as JSON: a program of its own.
+
+Devices must be made before anything is computed, so each number of them, and each worker, is a process.
+"""
+
+import argparse
+import json
+import pathlib
+
+import keras
+import numpy as np
+
+import augment
+import zoo
+from recipes import optimizers
+from recipes.losses import DetectionLoss
+from recipes.training.detector import DetectionModel
+from recipes.training.memory import InMemoryData
+from recipes.training.recipe import Experiment
+from recipes.training.run import Run
+
+SAMPLES, BATCH, EPOCHS = 64, 16, 2
+
+
+def images():
+    """Images of 8 x 8 and their classes, which can be told apart."""
+    labels = np.arange(SAMPLES) % 4
+    noise = np.random.default_rng(0).integers(0, 120, (SAMPLES, 8, 8, 3))
+    return (noise + 40 * labels[:, None, None, None] // 2).astype("uint8"), np.eye(4, dtype="float32")[labels]
+
+
+def network():
+    """A network with batch normalization of images, of vectors, and a penalty."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(8, 3, name="conv", kernel_regularizer=keras.regularizers.L2(1e-3)),
+            zoo.BatchNormalization(),
+            layers.ReLU(),
+            layers.Flatten(),
+            layers.Dense(8, name="dense"),
+            zoo.BatchNormalization(),
+            layers.ReLU(),
+            layers.Dense(4, name="head", dtype="float32"),
+        ]
+    )
+
+
+OPTIMIZERS = {
+    "sgd": lambda: optimizers.SGD(0.05, momentum=0.9, nesterov=True, l2=1e-3),
+    "wrapped": lambda: optimizers.Lookahead(
+        optimizers.Grouped([("(conv|dense)/kernel$", optimizers.Muon(0.02, dtype="float32"))], optimizers.SGD(0.05)),
+        period=3,
+    ),
+    "accumulated": lambda: optimizers.Accumulated(optimizers.Adam(1e-2), steps=3),
+    "clipped": lambda: optimizers.SGD(0.1, global_clipnorm=0.1, use_ema=True, ema_momentum=0.9),
+    "overflow": lambda: keras.optimizers.LossScaleOptimizer(optimizers.SGD(0.05), initial_scale=2.0**127),
+}
+OPERATIONS = [augment.PadCrop(2), augment.HorizontalFlip(), augment.Normalize(100.0, 50.0)]
+
+
+class Losses(keras.callbacks.Callback):
+    """The loss after every step."""
+
+    def __init__(self):
+        super().__init__()
+        self.values = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.values.append(float(logs["loss"]))
+
+
+def train(runs, devices, optimizer="sgd", pipeline="numpy"):
+    """Losses of the steps, history, and weights, of a classifier."""
+    with _run(runs, devices, optimizer) as run:
+        arrays, labels = images()
+        settings = {"batch_size": BATCH, "seed": run.seed, "drop_remainder": True}
+        make = augment.pipeline if pipeline == "tf.data" else augment.ArrayGenerator
+        data = make(arrays, labels, OPERATIONS, **settings)
+        model = network()
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+        model.compile(OPTIMIZERS[optimizer](), loss, metrics=["accuracy"], jit_compile=run.jit_compile)
+        losses = Losses()
+        validation = OPERATIONS[-1].evaluate(arrays[:22]), labels[:22]  # 22 does not divide
+        history = run.fit(
+            model,
+            data,
+            epochs=EPOCHS,
+            steps_per_epoch=SAMPLES // BATCH,
+            validation_data=validation,
+            validation_batch_size=BATCH,
+            shuffle=False,
+            callbacks=[losses],
+        )
+        predicted = model.predict(validation[0], batch_size=BATCH, verbose=0)
+        return _found(run, model, history, losses, predicted)
+
+
+def detect(runs, devices):
+    """The same of a detector, whose loss is divided by the objects of the batch."""
+    with _run(runs, devices, "detection") as run:
+        arrays, _ = images()
+        rng = np.random.default_rng(1)
+        corners = rng.integers(0, 12, (SAMPLES, 3, 2)).astype("float32")
+        boxes = np.concatenate([corners, corners + 20], -1)
+        labels = rng.integers(-1, 2, (SAMPLES, 3)).astype("int32")  # some have no object
+        large = np.repeat(np.repeat(arrays, 4, 1), 4, 2)
+        data = InMemoryData(
+            large, labels, [augment.Normalize(100.0, 50.0)], boxes=boxes, batch_size=BATCH, drop_remainder=True
+        )
+        inputs = keras.Input((32, 32, 3))
+        features = zoo.BatchNormalization()(keras.layers.Conv2D(8, 8, strides=8)(inputs))
+        outputs = {
+            name: keras.layers.Reshape((-1, size))(keras.layers.Conv2D(size, 1, dtype="float32")(features))
+            for name, size in (("boxes", 4), ("classes", 2))
+        }
+        anchors = {"sizes": (16,), "strides": (8,), "ratios": (1.0,), "scales": (1.0,)}
+        loss = DetectionLoss(anchors=anchors, normalization="batch", positive=0.2, negative=0.1)
+        model = DetectionModel(keras.Model(inputs, outputs), loss)
+        model.compile(optimizers.SGD(0.01, momentum=0.9), jit_compile=run.jit_compile)
+        losses = Losses()
+        history = run.fit(model, data, epochs=EPOCHS, steps_per_epoch=len(data), shuffle=False, callbacks=[losses])
+        return _found(run, model, history, losses, model.predict(large[:2], verbose=0)["boxes"])
+
+
+def _run(runs, devices, name):
+    arguments = {"recipe": "trial", "experiment": name, "arguments": {"batch_size": BATCH}, "seed": 3, "quiet": True}
+    arguments |= {"experiments": {name: Experiment({})}, "precision": "float32", "jit_compile": None, "runs": str(runs)}
+    return Run(**arguments, devices=devices, tensorboard=False)
+
+
+def _found(run, model, history, losses, predicted):
+    return {
+        "devices": run.devices.count,
+        "losses": losses.values,
+        "history": {name: list(map(float, values)) for name, values in history.history.items()},
+        "weights": [keras.ops.convert_to_numpy(each).ravel().tolist() for each in model.weights],
+        "predicted": np.asarray(predicted).ravel().tolist(),
+        "folder": str(run.folder),
+    }
+
+
+def main():
+    """Train what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("devices", help="an int, or workers")
+    parser.add_argument("runs", type=pathlib.Path)
+    parser.add_argument("--cases", nargs="+", default=["sgd", "wrapped", "accumulated", "clipped", "overflow"])
+    parser.add_argument("--single", action="store_true", help="train on one device too")
+    options = parser.parse_args()
+    devices = int(options.devices) if options.devices.isdigit() else options.devices
+    found = {}
+    for case in options.cases:
+        for number in [devices, *([1] if options.single else [])]:
+            if case == "detection":
+                result = detect(options.runs, number)
+            else:
+                optimizer, _, pipeline = case.partition("/")
+                result = train(options.runs, number, optimizer, pipeline or "numpy")
+            found[f"{case}:{'one' if number == 1 else 'several'}"] = result
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
