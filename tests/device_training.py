@@ -14,7 +14,7 @@ import augment
 import zoo
 from recipes import optimizers
 from recipes.losses import DetectionLoss
-from recipes.training.detector import DetectionModel
+from recipes.training.detection import DetectionModel
 from recipes.training.memory import InMemoryData
 from recipes.training.recipe import Experiment
 from recipes.training.run import Run
@@ -57,7 +57,7 @@ OPTIMIZERS = {
     "clipped": lambda: optimizers.SGD(0.1, global_clipnorm=0.1, use_ema=True, ema_momentum=0.9),
     "overflow": lambda: keras.optimizers.LossScaleOptimizer(optimizers.SGD(0.05), initial_scale=2.0**127),
 }
-OPERATIONS = [augment.PadCrop(2), augment.HorizontalFlip(), augment.Normalize(100.0, 50.0)]
+OPERATIONS = [augment.PadCrop(2), augment.HorizontalFlip(), augment.Normalize((100.0,) * 3, (50.0,) * 3)]
 
 
 class Losses(keras.callbacks.Callback):
@@ -107,7 +107,7 @@ def detect(runs, devices):
         labels = rng.integers(-1, 2, (SAMPLES, 3)).astype("int32")  # some have no object
         large = np.repeat(np.repeat(arrays, 4, 1), 4, 2)
         data = InMemoryData(
-            large, labels, [augment.Normalize(100.0, 50.0)], boxes=boxes, batch_size=BATCH, drop_remainder=True
+            large, labels, [augment.Normalize((100.0,) * 3, (50.0,) * 3)], boxes=boxes, batch_size=BATCH, drop_remainder=True
         )
         inputs = keras.Input((32, 32, 3))
         features = zoo.BatchNormalization()(keras.layers.Conv2D(8, 8, strides=8)(inputs))
