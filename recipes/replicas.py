@@ -96,6 +96,44 @@ def run_in_replicas(function):
     function()
 
 
+def full_batch(samples, batch_size):
+    """A batch size, not above another one, by which each replica gets some samples of every batch, the last one too.
+
+    For evaluations, whose results do not hang on it. TensorFlow's kernels for CPUs cannot compute on
+    nothing.
+
+    Args:
+        samples: int.
+        batch_size: int.
+
+    Returns:
+        int. `batch_size` itself on one device, on JAX, and where there is none.
+
+    Example:
+
+    >>> full_batch(22, 16)
+    16
+    """
+    return _full_batch(samples, batch_size, _all_replicas())
+
+
+def even_batch(batch_size):
+    """The next larger batch size, or this one, of which each replica gets as much.
+
+    Args:
+        batch_size: int.
+
+    Returns:
+        int. `batch_size` itself on one device, and on JAX.
+
+    Example:
+
+    >>> even_batch(22)
+    22
+    """
+    return -(-batch_size // _all_replicas()) * _all_replicas()
+
+
 @contextlib.contextmanager
 def whole_batches():
     """Give each device all of each batch, as evaluations need whose last batch does not divide: on JAX alone.
@@ -116,6 +154,22 @@ def whole_batches():
     finally:
         if before is not None:
             distribution.whole = before
+
+
+def _full_batch(samples, batch_size, replicas):
+    def fills(size, batch):
+        return not size or size > (replicas - 1) * -(-batch // replicas)
+
+    sizes = range(min(batch_size, samples), replicas - 1, -1) if replicas > 1 else ()
+    return next((size for size in sizes if fills(size, size) and fills(samples % size, size)), batch_size)
+
+
+def _all_replicas():
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _context():

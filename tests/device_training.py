@@ -15,6 +15,7 @@ import zoo
 from recipes import optimizers
 from recipes.losses import DetectionLoss
 from recipes.training.detection import DetectionModel
+from recipes.training.evaluation import predict_views
 from recipes.training.memory import InMemoryData
 from recipes.training.recipe import Experiment
 from recipes.training.run import Run
@@ -93,7 +94,7 @@ def train(runs, devices, optimizer="sgd", pipeline="numpy"):
             shuffle=False,
             callbacks=[losses],
         )
-        predicted = model.predict(validation[0], batch_size=BATCH, verbose=0)
+        predicted = predict_views(model, validation[0], views=1, batch_size=BATCH)
         return _found(run, model, history, losses, predicted)
 
 
@@ -107,7 +108,12 @@ def detect(runs, devices):
         labels = rng.integers(-1, 2, (SAMPLES, 3)).astype("int32")  # some have no object
         large = np.repeat(np.repeat(arrays, 4, 1), 4, 2)
         data = InMemoryData(
-            large, labels, [augment.Normalize((100.0,) * 3, (50.0,) * 3)], boxes=boxes, batch_size=BATCH, drop_remainder=True
+            large,
+            labels,
+            [augment.Normalize((100.0,) * 3, (50.0,) * 3)],
+            boxes=boxes,
+            batch_size=BATCH,
+            drop_remainder=True,
         )
         inputs = keras.Input((32, 32, 3))
         features = zoo.BatchNormalization()(keras.layers.Conv2D(8, 8, strides=8)(inputs))

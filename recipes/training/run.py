@@ -13,6 +13,7 @@ import numpy as np
 
 from recipes.callbacks import LearningRateLogger
 from recipes.finder import LRFinder
+from recipes.replicas import full_batch
 from recipes.reporting import plots
 from recipes.reporting.detection import DetectionEvaluation
 from recipes.reporting.detection_files import file_images
@@ -177,6 +178,9 @@ class Run:
             history = memory.fit(model, data, callbacks=[*self._callbacks, *callbacks], **arguments)
         else:
             self.devices.check_data(data, steps_per_epoch)
+            if self.devices.several and isinstance(arguments.get("validation_data"), tuple):
+                samples = len(arguments["validation_data"][0])
+                arguments["validation_batch_size"] = full_batch(samples, arguments.get("validation_batch_size") or 32)
             batches = self.devices.share(data, initial_epoch)
             told = _epoch_callbacks(data) if batches is data else []
             with self.devices.training(model):
