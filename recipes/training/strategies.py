@@ -1,6 +1,7 @@
 """Several devices on TensorFlow: strategies of `tf.distribute`, which run each step once for each device."""
 
 import contextlib
+import functools
 import json
 import os
 
@@ -145,7 +146,7 @@ def local_devices(count):
         advice = "Virtual ones can be made before TensorFlow computes for the first time. Ask for fewer, or at once."
         devices.refuse_count(count, len(names), advice if kind == "CPU" else "Ask for fewer.")
     names = names[:count]
-    return Replicas(tf.distribute.MirroredStrategy(names)) if len(names) > 1 else devices.Devices()
+    return Replicas(_mirrored(*names)) if len(names) > 1 else devices.Devices()
 
 
 def worker_devices():
@@ -178,6 +179,14 @@ def worker_devices():
             "Workers must join before TensorFlow computes for the first time: begin the process with it."
         ) from error
     return Replicas(strategy, len(addresses), worker)
+
+
+@functools.cache
+def _mirrored(*names):
+    """One strategy in a process: another one of the same devices would give the same names to other reductions."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(names)
 
 
 def _make_virtual(count):
