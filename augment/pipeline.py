@@ -23,6 +23,7 @@ def pipeline(
     seed=0,
     epochs=None,
     initial_epoch=0,
+    initial_step=0,
     shuffle=True,
     drop_remainder=False,
     training=True,
@@ -48,13 +49,15 @@ def pipeline(
         epochs: int, after which the stream ends, or None for an endless one. Outside training
             always 1. Defaults to None.
         initial_epoch: int. The epoch to begin with. Defaults to 0.
+        initial_step: int. The batch of that epoch to begin with; those before it are not made. Defaults to 0.
         shuffle: bool. Outside training always False. Defaults to True.
         drop_remainder: bool. Whether to leave out a last batch that is smaller. Defaults to False.
         training: bool. False gives one pass in order, with nothing random. Defaults to True.
 
     Returns:
         A `tf.data.Dataset` of `(images, labels)` or `images`; with boxes, of `(images, targets)`, where
-        targets is a dict of "boxes" and, if given, "labels". It has an attribute `steps_per_epoch`.
+        targets is a dict of "boxes" and, if given, "labels". It has an attribute `steps_per_epoch`, and a
+        method `after(batches)`: the same stream without its first batches, which are not made.
 
     Raises:
         ValueError: for arrays of different lengths, a batch size that leaves no batch, no epochs, a
@@ -78,6 +81,15 @@ def pipeline(
     try_operations(operations, images, labels, boxes)
     if initial_epoch < 0 or (epochs is not None and epochs <= initial_epoch):
         raise ValueError(f"`epochs` must be more than `initial_epoch`. Received: {epochs} and {initial_epoch}")
+    if not 0 <= initial_step < steps:
+        raise ValueError(f"`initial_step` must be from 0 to less than {steps}. Received: initial_step={initial_step!r}")
+    own = {"boxes": boxes, "batch_size": batch_size, "seed": seed, "epochs": epochs}
+    own |= {"shuffle": shuffle, "drop_remainder": drop_remainder, "training": training}
+
+    def after(count):
+        epoch, step = divmod(initial_epoch * steps + initial_step + count, steps)
+        return pipeline(images, labels, operations, **own, initial_epoch=epoch, initial_step=step)
+
     if not training:
         epochs, shuffle = initial_epoch + 1, False
     with tf.device("cpu"):
@@ -88,6 +100,8 @@ def pipeline(
         if shuffle:
             order = draws.permutation(seed, epoch, order)
         order = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder)
+        if initial_step:
+            order = order.skip(tf.where(epoch == initial_epoch, tf.constant(initial_step, tf.int64), 0))
         return order.map(lambda index: (epoch, index))
 
     def load(epoch, index):
@@ -98,9 +112,9 @@ def pipeline(
 
     data = tf.data.Dataset.range(initial_epoch, epochs or _ENDLESS, output_type=tf.int32).flat_map(batches)
     data = data.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
-    cardinality = steps * (epochs - initial_epoch) if epochs else tf.data.INFINITE_CARDINALITY
+    cardinality = steps * (epochs - initial_epoch) - initial_step if epochs else tf.data.INFINITE_CARDINALITY
     data = data.apply(tf.data.experimental.assert_cardinality(cardinality))
-    data.steps_per_epoch = steps
+    data.steps_per_epoch, data.after = steps, after
     return data
 
 

@@ -21,7 +21,7 @@ def main(arguments=None):
         arguments: list of str, or None for those of the process. Defaults to None.
 
     Returns:
-        int. The exit status: 0, 2 for bad input, 130 for an interruption.
+        int. The exit status: 0, 2 for bad input, 130 for an interruption, 143 for one by SIGTERM.
 
     Example:
 
@@ -35,9 +35,9 @@ def main(arguments=None):
     except ValueError as error:
         print(f"zoo: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("zoo: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        print(f"zoo: {str(error) or 'interrupted'}", file=sys.stderr)
+        return getattr(error, "status", 130)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -56,8 +56,14 @@ def _parser(arguments):
     command.set_defaults(command=_list)
 
     command = commands.add_parser("run", help="train a recipe")
-    command.set_defaults(command=_run)
-    _add_recipe(command, arguments)
+    text = "go on with a run that was interrupted, in its folder, with its own arguments"
+    command.add_argument("--resume", metavar="FOLDER", help=text)
+    if arguments[:1] == ["run"] and any(word.split("=")[0] == "--resume" for word in arguments):
+        command.set_defaults(command=_resume)
+        _add_resume(command, arguments)
+    else:
+        command.set_defaults(command=_run)
+        _add_recipe(command, arguments)
 
     command = commands.add_parser("data", help="put images into the folders that recipes read")
     _add_data(command.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser))
@@ -147,6 +153,21 @@ def _add_recipe(command, arguments, without=()):
         _add_option(command, name, train.parameters[name], train.help[name])
 
 
+def _add_resume(command, arguments):
+    """The options of `zoo run --resume`: how it goes on, not what it trains."""
+    _import_keras()
+    from recipes.training.recipe import shared
+    from recipes.training.resume import SETTINGS
+
+    flags = {"--resume", "--no-quiet", "-h", "--help", *(f"--{name.replace('_', '-')}" for name in SETTINGS)}
+    others = [word for word in arguments[1:] if word.startswith("-") and word.partition("=")[0] not in flags]
+    if others:
+        raise ValueError(f"--resume goes on with the arguments that the run was begun with: leave out {others[0]}.")
+    parameters, texts = shared()
+    for name in SETTINGS:
+        _add_option(command, name, parameters[name], texts[name])
+
+
 def _add_option(command, name, parameter, text):
     from recipes.training.arguments import kinds
 
@@ -173,6 +194,15 @@ def _run(options):
     train, arguments = _recipe(options)
     record = train(**arguments)
     if not arguments.get("quiet"):
+        tables.show_record(record)
+
+
+def _resume(options):
+    from recipes.training.resume import resume
+
+    settings = {name: value for name, value in vars(options).items() if name not in ("command", "resume")}
+    record = resume(options.resume, **settings)
+    if not settings.get("quiet"):
         tables.show_record(record)
 
 
@@ -224,6 +254,7 @@ def _recipe(options):
     arguments = vars(options)
     train = load_recipe(arguments.pop("recipe"))
     arguments.pop("command")
+    arguments.pop("resume", None)
     if arguments.pop("demo"):
         if arguments.setdefault("experiment", "demo") != "demo":
             raise ValueError("--demo is the experiment demo: leave out --experiment, or --demo.")

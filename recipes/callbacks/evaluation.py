@@ -37,6 +37,8 @@ class EvaluateEvery(keras.callbacks.Callback):
     [3, 6, 8]
     """
 
+    not_saved = ("data",)  # by `recipes.training.state`: images are no state
+
     def __init__(self, steps, validation_data, callbacks=(), batch_size=None):
         super().__init__()
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:

@@ -1,6 +1,7 @@
 """Where the time of a run goes."""
 
 import contextlib
+import secrets
 import statistics
 import time
 
@@ -29,6 +30,8 @@ class Clock(keras.callbacks.Callback):
         super().__init__()
         self.seconds = dict.fromkeys(("setup", "compile", "train", "evaluate"), 0.0)
         self._created = self._idle_since = time.perf_counter()
+        self._fit_start, self._name = None, secrets.token_hex(8)
+        self._before, self._own_setup = 0.0, 0.0  # seconds of processes before this one; of setup in this one
 
     @contextlib.contextmanager
     def measure(self, part):
@@ -45,11 +48,41 @@ class Clock(keras.callbacks.Callback):
 
     @property
     def total(self):
-        """float. Seconds since the clock was made."""
-        return time.perf_counter() - self._created
+        """float. Seconds since the clock was made, and what a run that goes on had taken before."""
+        return self._before + time.perf_counter() - self._created
+
+    def get_state(self):
+        """What the run has taken until now.
+
+        Returns:
+            dict.
+        """
+        now, seconds = time.perf_counter(), dict(self.seconds)
+        if self._fit_start is not None:
+            seconds["train"] += now - self._fit_start - (seconds["evaluate"] - self._evaluated_before)
+        return {"seconds": seconds, "total": self.total, "clock": self._name}
+
+    def set_state(self, state):
+        """Go on from what the run had taken in other processes; setup in this one comes on top.
+
+        Args:
+            state: dict, of `get_state`. One of its own changes nothing: time has gone on.
+        """
+        if state["clock"] == self._name:
+            return
+        now = time.perf_counter()
+        if self._fit_start is None:  # a phase that had ended: all until here was setup
+            self._own_setup += now - self._idle_since
+        self.seconds, self._before = dict(state["seconds"]), state["total"]
+        self.seconds["setup"] += self._own_setup
+        self._evaluated_before = self.seconds["evaluate"]
+        self._idle_since, self._steps = now, []
+        if self._fit_start is not None:
+            self._fit_start = now
 
     def on_train_begin(self, logs=None):
         self._fit_start = time.perf_counter()
+        self._own_setup += self._fit_start - self._idle_since
         self.seconds["setup"] += self._fit_start - self._idle_since
         self._evaluated_before = self.seconds["evaluate"]
         self._steps = []
@@ -68,8 +101,9 @@ class Clock(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self._idle_since = time.perf_counter()
-        usual = statistics.median(self._steps[1:] or self._steps)
-        compile_seconds = max(0.0, self._steps[0] - usual)
+        usual = statistics.median(self._steps[1:] or self._steps or [0.0])  # none, where a run goes on at its end
+        compile_seconds = max(0.0, self._steps[0] - usual) if self._steps else 0.0
         evaluated = self.seconds["evaluate"] - self._evaluated_before
         self.seconds["compile"] += compile_seconds
         self.seconds["train"] += self._idle_since - self._fit_start - compile_seconds - evaluated
+        self._fit_start = None

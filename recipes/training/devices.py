@@ -98,12 +98,13 @@ class Devices:
                 "On several devices all epochs must have as many steps: select samples on one device, in memory."
             )
 
-    def share(self, data, initial_epoch=0):
+    def share(self, data, initial_epoch=0, step=0):
         """Training batches as this process must give them to `fit`.
 
         Args:
             data: `tf.data.Dataset` or `keras.utils.PyDataset` of whole batches.
-            initial_epoch: int. The epoch to begin with. Defaults to 0.
+            initial_epoch: int. The epoch to begin with, of the latter. Defaults to 0.
+            step: int. The step to begin with, of the latter: others stand for those before. Defaults to 0.
 
         Returns:
             What `keras.Model.fit` takes; the data themselves where there is one worker.
@@ -226,12 +227,13 @@ def clear_errors(errors):
         ) from error
 
 
-def endless_batches(data, initial_epoch=0):
+def endless_batches(data, initial_epoch=0, step=0):
     """The batches of all epochs of a generator, one epoch after the other.
 
     Args:
         data: a `keras.utils.PyDataset`; one with a method `set_epoch` is told each epoch.
         initial_epoch: int. The epoch to begin with. Defaults to 0.
+        step: int. The step of it to begin with: its batch stands for those before. Defaults to 0.
 
     Returns:
         A generator of batches.
@@ -249,6 +251,6 @@ def endless_batches(data, initial_epoch=0):
     while True:
         if hasattr(data, "set_epoch"):
             data.set_epoch(epoch)
-        for step in range(len(data)):
-            yield data[step]
-        epoch += 1
+        for number in range(len(data)):
+            yield data[max(number, step)]
+        epoch, step = epoch + 1, 0

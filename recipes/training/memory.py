@@ -160,6 +160,8 @@ def fit(
     validation_batch_size=None,
     validation_steps=None,
     validation_freq=1,
+    initial_step=0,
+    initial_logs=None,
 ):
     """Train as `keras.Model.fit` does, many steps at a time.
 
@@ -184,6 +186,9 @@ def fit(
         validation_batch_size: int or None. Defaults to None.
         validation_steps: int or None. Defaults to None.
         validation_freq: int, or list of epochs. Defaults to 1.
+        initial_step: int. The step of the first epoch to begin with; callbacks hear nothing of those before it.
+            What they and the metrics had seen by then is theirs to know: see `recipes.training.state`. Defaults to 0.
+        initial_logs: dict. The logs of the step before that. Defaults to None.
 
     Returns:
         The `keras.callbacks.History`.
@@ -205,7 +210,7 @@ def fit(
     _check(model, data, steps_per_epoch, steps_per_dispatch)
     callbacks = keras.tree.flatten(callbacks or [])
     per_dispatch = 1 if any(map(needs_batches, callbacks)) else steps_per_dispatch
-    dispatches = _Dispatches(model, data, steps_per_epoch, per_dispatch)
+    dispatches = _Dispatches(model, data, steps_per_epoch, per_dispatch, (initial_epoch, initial_step, initial_logs))
     with _borrowed(model, train_function=dispatches, steps_per_execution=1):
         return model.fit(
             _stand_in(data),
@@ -250,10 +255,11 @@ def needs_batches(callback):
 class _Dispatches:
     """The training function of a model for a while: each call makes the steps of one dispatch."""
 
-    def __init__(self, model, data, steps_per_epoch, steps_per_dispatch):
+    def __init__(self, model, data, steps_per_epoch, steps_per_dispatch, made):
         self.model, self.data = model, data
         self.steps_per_epoch, self.steps_per_dispatch = steps_per_epoch, steps_per_dispatch
-        self.epoch = self.first = 0
+        self.epoch = self.dispatch = 0
+        self.made = made
         self.expected = len(self)
 
     @property
@@ -269,6 +275,17 @@ class _Dispatches:
     def __len__(self):
         return -(-self.steps // self.per_dispatch)
 
+    @property
+    def steps_made(self):
+        """int. Steps of the epoch that were made before."""
+        epoch, step, _ = self.made
+        return step if epoch == self.epoch else 0
+
+    def first(self, dispatch):
+        """The first step of a dispatch that is left to make; None if there is none."""
+        first = max(dispatch * self.per_dispatch, self.steps_made)
+        return first if first <= self.last(dispatch) else None
+
     def last(self, dispatch):
         """The last step of a dispatch, and of its epoch at most."""
         return min((dispatch + 1) * self.per_dispatch, self.steps) - 1
@@ -281,8 +298,9 @@ class _Dispatches:
                 "`steps_per_epoch` and callbacks that act at batches."
             )
         *state, _ = arguments  # Keras passes the state on JAX alone; its iterator is not used
-        state = state[0] if state else None
-        for epoch, *part in self._parts(self.first, self.last(self.first // self.per_dispatch) + 1):
+        state, logs = state[0] if state else None, self.made[-1]
+        first = self.first(self.dispatch)
+        for epoch, *part in [] if first is None else self._parts(first, self.last(self.dispatch) + 1):
             logs, state = self.data.loop(self.model, epoch)(state, epoch, *part)
         return (logs, state) if len(arguments) > 1 else logs
 
@@ -313,11 +331,14 @@ class _CallbackList(keras.callbacks.CallbackList):
         super().on_epoch_begin(epoch, logs)
 
     def on_train_batch_begin(self, batch, logs=None):
-        self.dispatches.first = batch * self.dispatches.per_dispatch
-        super().on_train_batch_begin(self.dispatches.first, logs)
+        self.dispatches.dispatch = batch
+        first = self.dispatches.first(batch)
+        if first is not None:
+            super().on_train_batch_begin(first, logs)
 
     def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(self.dispatches.last(batch), logs)
+        if self.dispatches.first(batch) is not None:
+            super().on_train_batch_end(self.dispatches.last(batch), logs)
 
 
 @contextlib.contextmanager

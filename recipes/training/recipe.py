@@ -8,7 +8,7 @@ import typing
 from recipes import schedules
 from recipes.catalogue import check_name
 from recipes.training.arguments import checked
-from recipes.training.run import RangeTestRun
+from recipes.training.range_test import RangeTestRun
 from recipes.training.run import Run
 
 
@@ -41,6 +41,8 @@ def _settings(
     quiet: bool = False,
     tensorboard: bool = True,
     wandb: str | None = None,
+    save_seconds: float = 300.0,
+    save_steps: int | None = None,
 ):
     """What every recipe takes.
 
@@ -57,6 +59,9 @@ def _settings(
         tensorboard: bool. Whether to write the history for TensorBoard too, beside the csv. Defaults to True.
         wandb: str. Project of Weights & Biases to log to, or ENTITY/PROJECT; None for none. It needs the
             package wandb, and no network where the environment says WANDB_MODE=offline. Defaults to None.
+        save_seconds: float. Seconds after which the state of the training is saved, from which `zoo run --resume`
+            goes on. Defaults to 300.
+        save_steps: int, the same in steps, or None; what is sooner counts. Defaults to None.
     """
 
 
@@ -74,8 +79,9 @@ def recipe(experiments, default):
 
     Returns:
         A decorator. The decorated function has `experiments`, `parameters` (name to
-        `inspect.Parameter`), `help` (name to text), and `find_lr(experiment, *, min_lr, max_lr,
-        steps, **arguments)`: the range test of `recipes.finder` on exactly what the recipe trains.
+        `inspect.Parameter`), `help` (name to text), `name`, and `find_lr(experiment, *, min_lr, max_lr,
+        steps, **arguments)`: the range test of `recipes.finder` on exactly what the recipe trains. Of
+        `go_on(folder, arguments)` `recipes.resume` makes use.
 
     Raises:
         ValueError: from the decorated function, for unknown names and arguments of the wrong kind.
@@ -93,18 +99,21 @@ def recipe(experiments, default):
         own = list(inspect.signature(function).parameters.values())[1:]
         groups = {each.name: each.annotation for each in own if dataclasses.is_dataclass(each.annotation)}
         own = [part for each in own for part in _members(groups.get(each.name)) or [each]]
-        shared = list(inspect.signature(_settings).parameters.values())
+        common = list(inspect.signature(_settings).parameters.values())
         choice = inspect.Parameter(
             "experiment", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=str
         )
-        keyword_only = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own + shared]
+        keyword_only = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own + common]
         parameters = {each.name: each for each in [choice, *keyword_only]}
+
+        name = function.__module__.rpartition(".")[2]
 
         def settings(experiment, given):
             arguments = resolve(train, experiment, given)
-            taken = {each.name: arguments.pop(each.name) for each in shared}
-            name = function.__module__.rpartition(".")[2]
-            return {"recipe": name, "experiment": experiment, "experiments": experiments, **taken}, arguments
+            request = {"experiment": experiment, **arguments}
+            taken = {each.name: arguments.pop(each.name) for each in common}
+            of_run = {"recipe": name, "experiment": experiment, "experiments": experiments, "request": request}
+            return {**of_run, **taken}, arguments
 
         def call(run, arguments):
             grouped = {
@@ -115,8 +124,12 @@ def recipe(experiments, default):
 
         @functools.wraps(function)
         def train(experiment=default, **given):
-            of_run, arguments = settings(experiment, given)
-            with Run(arguments=arguments, **of_run) as run:
+            return go_on(None, {"experiment": experiment, **given})
+
+        def go_on(folder, given):
+            """Go on with the run in a folder that it was begun in, with these arguments."""
+            of_run, arguments = settings(given.pop("experiment"), given)
+            with Run(arguments=arguments, folder=folder, **of_run) as run:
                 call(run, arguments)
             return run.record
 
@@ -129,7 +142,7 @@ def recipe(experiments, default):
                 call(run, arguments)
             return run.result
 
-        train.find_lr = find_lr
+        train.name, train.find_lr, train.go_on = name, find_lr, go_on
         parts = [*groups.values(), function, _settings]
         train.__doc__ = _docstring(parts, function, experiments, default)
         train.experiments = experiments
@@ -169,6 +182,20 @@ def resolve(train, experiment, given):
     defaults = {name: each.default for name, each in train.parameters.items() if name != "experiment"}
     arguments = {**defaults, **train.experiments[experiment].arguments, **given}
     return {name: checked(name, arguments[name], train.parameters[name].annotation) for name in defaults}
+
+
+def shared():
+    """What every recipe takes, beside its own.
+
+    Returns:
+        `(parameters, texts)`: dicts of name to `inspect.Parameter`, and to what it is.
+
+    Example:
+
+    >>> shared()[0]["save_seconds"].default
+    300.0
+    """
+    return dict(inspect.signature(_settings).parameters), _help(_settings)
 
 
 def _members(group):

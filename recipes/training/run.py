@@ -12,7 +12,6 @@ import keras
 import numpy as np
 
 from recipes.callbacks import LearningRateLogger
-from recipes.finder import LRFinder
 from recipes.replicas import full_batch
 from recipes.reporting import plots
 from recipes.reporting.detection import DetectionEvaluation
@@ -24,15 +23,26 @@ from recipes.reporting.metrics import Evaluation
 from recipes.reporting.records import Record
 from recipes.training import memory
 from recipes.training import session
+from recipes.training.beginning import end_as
+from recipes.training.beginning import fit_from
 from recipes.training.clock import Clock
 from recipes.training.devices import choose_devices
 from recipes.training.progress import Progress
+from recipes.training.request import PATHS
+from recipes.training.request import STATE
+from recipes.training.request import cut
+from recipes.training.request import write_request
+from recipes.training.state import Interrupted
+from recipes.training.state import RunState
+from recipes.training.state import States
+from recipes.training.state.saving import check_intervals
 from recipes.training.tracking import EVENTS
+from recipes.training.tracking import HISTORY
+from recipes.training.tracking import HistoryTable
 from recipes.training.tracking import TensorBoardLogger
 from recipes.training.tracking import WandbLogger
 from recipes.training.tracking import check_project
 
-_PATHS = ("_dir", "_file", "_annotations", "weights")  # the ends of arguments that are paths
 _WRITERS = {  # of each kind of evaluation, and the images that its pictures show
     Evaluation: (write_evaluation, lambda dataset: dataset.validation_images),
     DetectionEvaluation: (write_detections, lambda dataset: file_images(dataset.validation.paths)),
@@ -43,7 +53,8 @@ class Run:
     """The settings of a training while it lasts, and the folder that it leaves.
 
     A context manager: inside, seeds and dtype policy are set; afterwards they are as they were.
-    The folder is made when training begins, and a run that has finished has a `record.json` in it.
+    The folder is made when training begins, and a run that has finished has a `record.json` in it. Until then
+    there is a folder `state` in it, from which `recipes.resume` goes on.
 
     Args:
         recipe: str.
@@ -57,12 +68,17 @@ class Run:
         quiet: bool.
         tensorboard: bool. Defaults to True.
         wandb: str, a project, or None. Defaults to None.
+        save_seconds: float. Seconds from one state of the training that is saved to the next. Defaults to 300.
+        save_steps: int or None. Steps likewise; what is sooner counts. Several workers save together, and look at
+            no clock: without steps, when an epoch ends. Defaults to None.
         devices: int or str, as `recipes.training.devices.choose_devices` takes it. Of several workers the first
             one leaves a folder, shows progress and logs to wandb. Defaults to "auto".
+        request: dict. All arguments of the recipe, with which it would be called again. Defaults to None.
+        folder: path of the folder of a run to go on with, or None for a new one. Defaults to None.
 
     Raises:
         ValueError: if wandb is asked for and is not installed; if there are no such devices, or they
-            cannot share a batch.
+            cannot share a batch; or for intervals that are none.
 
     Example:
 
@@ -86,13 +102,21 @@ class Run:
         quiet,
         tensorboard=True,
         wandb=None,
+        save_seconds=300.0,
+        save_steps=None,
         devices="auto",
+        request=None,
+        folder=None,
     ):
         self.clock = Clock()
         self.devices = choose_devices(devices)  # first: later it is too late
-        self.devices.check(arguments.get("batch_size"), jit_compile)
+        self.devices.check(arguments.get("batch_size"), jit_compile and folder is None)
         if not self.devices.writes:
             quiet, tensorboard, wandb = True, False, None
+        check_intervals(save_seconds, save_steps)
+        self.save_seconds, self.save_steps = save_seconds, save_steps
+        self._request = dict(request or {"experiment": experiment, **arguments})
+        self._resumed, self._phase, self._sizes, self._trackers = folder is not None, -1, {}, None
         self.tensorboard, self.wandb, self._wandb_logger = tensorboard, wandb, None
         if wandb is not None:
             check_project(wandb)
@@ -101,7 +125,7 @@ class Run:
         self.policy = session.choose_policy(precision)
         self.jit_compile = session.choose_jit_compile(jit_compile, self.devices)
         self.runs = pathlib.Path(runs)
-        self.folder = None
+        self.folder = None if folder is None else pathlib.Path(folder)
         self._history = None
         self.record = Record(
             recipe=recipe,
@@ -120,6 +144,8 @@ class Run:
         self._stack = contextlib.ExitStack()
         if not self.devices.writes:
             self.runs = pathlib.Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+            if self._resumed:
+                self.folder = pathlib.Path(shutil.copytree(self.folder, self.runs / self.folder.name))
         self._stack.enter_context(session.session(self.seed, self.policy, self.devices))
         return self
 
@@ -130,6 +156,8 @@ class Run:
         if self._wandb_logger is not None:
             self._wandb_logger.finish(failed=kind is not None)
         self._stack.close()
+        if kind is KeyboardInterrupt and self.folder is not None:
+            raise Interrupted(self.folder)
 
     def fit(self, model, data, *, epochs, steps_per_epoch, initial_epoch=0, callbacks=(), **arguments):
         """Make the folder, and train: the model's `fit`, with the callbacks that every run has.
@@ -155,42 +183,44 @@ class Run:
         Raises:
             ValueError: if the folder cannot be made, or wandb cannot begin a run.
         """
-        goes_on = self.folder is not None
-        if not goes_on:
+        if self.folder is None:
             self.folder = self._make_folder()
+            write_request(self.folder, self.record, self._request)
+        if self._trackers is None:
             self._trackers = self._make_trackers()
+        self._phase += 1
         measuring = [each for each in callbacks if getattr(each, "measures", False)]
         callbacks = [each for each in callbacks if each not in measuring]
-        self._callbacks = [
-            *self.devices.callbacks(),
-            *measuring,
-            self.clock,
-            LearningRateLogger(),
-            keras.callbacks.CSVLogger(str(self.folder / "history.csv"), append=goes_on),
-            *self._trackers,
-            Progress(epochs, np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch:]), self.quiet),
-        ]
-        arguments |= {"epochs": epochs, "initial_epoch": initial_epoch}
-        if isinstance(data, memory.InMemoryData) and not self.devices.several:
-            arguments.pop("shuffle", None)  # they have an order of their own
-            if isinstance(steps_per_epoch, int):
-                arguments["steps_per_epoch"] = steps_per_epoch
-            history = memory.fit(model, data, callbacks=[*self._callbacks, *callbacks], **arguments)
+        table = HistoryTable(str(self.folder / HISTORY), append=self._resumed or self._phase > 0)
+        history = keras.callbacks.History()
+        saved = [*measuring, self.clock, table, *callbacks, history]
+        ended = self._states().end(self._phase) if self._resumed else None
+        if ended is None:
+            saving = self._make_saving(saved, steps_per_epoch)
+            done = 0 if saving.state is None else _steps_before(steps_per_epoch, epochs, initial_epoch, saving.state)
+            steps = np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch:]) - done
+            self._callbacks = [
+                *self.devices.callbacks(),
+                *measuring,
+                self.clock,
+                LearningRateLogger(),
+                table,
+                *self._trackers,
+                Progress(epochs, steps, self.quiet),
+            ]
+            told = [
+                *self._callbacks,
+                *(epoch_callbacks(data) if self.devices.workers == 1 else ()),
+                *callbacks,
+                history,
+            ]
+            given = self._given(data, steps_per_epoch, arguments)
+            given |= {"epochs": epochs, "initial_epoch": initial_epoch, "callbacks": told, "devices": self.devices}
+            fit_from(model, data, saving, **given)
+            saving.save_end()
         else:
-            self.devices.check_data(data, steps_per_epoch)
-            if self.devices.several and isinstance(arguments.get("validation_data"), tuple):
-                samples = len(arguments["validation_data"][0])
-                arguments["validation_batch_size"] = full_batch(samples, arguments.get("validation_batch_size") or 32)
-            batches = self.devices.share(data, initial_epoch)
-            told = _epoch_callbacks(data) if batches is data else []
-            with self.devices.training(model):
-                history = model.fit(
-                    batches,
-                    steps_per_epoch=_given_steps(batches, steps_per_epoch),
-                    verbose=0,
-                    callbacks=[*self._callbacks, *told, *callbacks],
-                    **arguments,
-                )
+            self._sizes = ended["files"]
+            end_as(model, data, saved, ended)
         self._history = _joined(self._history, history)
         return self._history
 
@@ -238,6 +268,7 @@ class Run:
         record.seconds["total"] = round(self.clock.total, 2)
         record.images_per_second = round(images / self.clock.seconds["train"], 1)
         record.write(self.folder / "record.json")
+        shutil.rmtree(self.folder / STATE, ignore_errors=True)
         if self._wandb_logger is not None:
             self._wandb_logger.finish(record.metrics["final"])
         return record
@@ -252,6 +283,46 @@ class Run:
         write, images = _WRITERS[type(evaluation)]
         write(self.folder, evaluation, images(dataset), f"{self.record.recipe}, {self.record.experiment}")
 
+    def _given(self, data, steps_per_epoch, arguments):
+        """The arguments of `fit` for these data."""
+        if self.devices.several:
+            self.devices.check_data(data, steps_per_epoch)
+            if isinstance(arguments.get("validation_data"), tuple):
+                samples, size = len(arguments["validation_data"][0]), arguments.get("validation_batch_size")
+                arguments = {**arguments, "validation_batch_size": full_batch(samples, size or 32)}
+            return {**arguments, "steps_per_epoch": given_steps(data, steps_per_epoch)}
+        if not isinstance(data, memory.InMemoryData):
+            return {**arguments, "steps_per_epoch": given_steps(data, steps_per_epoch)}
+        given = {name: value for name, value in arguments.items() if name != "shuffle"}  # they have their own order
+        if isinstance(steps_per_epoch, int):
+            given["steps_per_epoch"] = steps_per_epoch
+        if self.save_steps and len(set(np.ravel(steps_per_epoch))) == 1:
+            given.setdefault("steps_per_dispatch", self.save_steps)
+        return given
+
+    def _states(self):
+        return States(self.folder / STATE)
+
+    def _make_saving(self, callbacks, steps_per_epoch):
+        """What saves states of the phase, with the last one of it, if there is one to go on from."""
+        state = self._states().newest(self._phase) if self._resumed else None
+        sizes = self._sizes if state is None else state["files"]
+        files = [self.folder / name for name in (HISTORY, EVENTS)]
+        if self._resumed and sizes is not None:
+            cut(files, sizes)
+        self._sizes = None  # what is trained from here on follows what is there
+        alone = self.devices.workers == 1
+        return RunState(
+            self.folder / STATE,
+            self.save_seconds if alone else None,
+            self.save_steps if alone else self.save_steps or steps_per_epoch,
+            alone=alone,
+            callbacks=callbacks,
+            phase=self._phase,
+            files=files,
+            state=state,
+        )
+
     def _make_trackers(self):
         """Callbacks for TensorBoard and wandb, as far as they are asked for."""
         trackers = [TensorBoardLogger(self.folder / EVENTS)] if self.tensorboard else []
@@ -264,7 +335,8 @@ class Run:
         try:
             self._wandb_logger = WandbLogger(self.wandb, self.folder.name, self.folder, config, self.quiet)
         except ValueError:
-            shutil.rmtree(self.folder)  # nothing half-done
+            if not self._resumed:
+                shutil.rmtree(self.folder)  # nothing half-done
             raise
         return [*trackers, self._wandb_logger]
 
@@ -284,47 +356,6 @@ class Run:
         raise ValueError(f"{self.runs} holds too many runs of this second. Received: runs={str(self.runs)!r}")
 
 
-class RangeTestRun(Run):
-    """A run whose `fit` is a learning-rate range test. It ends there, and leaves no folder.
-
-    Args:
-        range_arguments: dict. Arguments of `recipes.finder.LRFinder`.
-        **settings: of `Run`.
-
-    Example:
-
-    >>> from recipes.training.recipe import Experiment
-    >>> settings = {"recipe": "cifar10_davidnet", "experiment": "trial", "arguments": {}, "runs": "runs", "quiet": True}
-    >>> settings |= {"experiments": {"trial": Experiment({})}, "seed": 1, "precision": "float32", "jit_compile": False}
-    >>> RangeTestRun({"steps": 50}, **settings).folder is None
-    True
-    """
-
-    def __init__(self, range_arguments, **settings):
-        super().__init__(**{**settings, "devices": "auto"})  # the batch is the same on any number
-        self.range_arguments = range_arguments
-        self.result = None
-
-    def fit(self, model, data, *, epochs, steps_per_epoch, initial_epoch=0, callbacks=(), **arguments):
-        self._callbacks = [Progress(None, self.range_arguments["steps"], self.quiet)]
-        kept = {name: value for name, value in arguments.items() if not name.startswith("validation_")}
-        self.result = LRFinder(model, **self.range_arguments).find(
-            data,
-            **kept,
-            steps_per_epoch=_given_steps(data, steps_per_epoch),
-            callbacks=[*self._callbacks, *_epoch_callbacks(data)],
-        )
-        raise _Found
-
-    def __exit__(self, kind, *error):
-        super().__exit__(kind, *error)
-        return kind is _Found
-
-
-class _Found(Exception):
-    """Ends a recipe after its range test: what follows `fit` reports a training."""
-
-
 def _joined(before, history):
     """The history of a phase behind that of those before it."""
     if before is not None:
@@ -333,13 +364,43 @@ def _joined(before, history):
     return history
 
 
-def _given_steps(data, steps_per_epoch):
-    """tf.data pipelines have no end; generators know their length."""
+def _steps_before(steps_per_epoch, epochs, initial_epoch, state):
+    """Steps of a phase that had been made when a state was saved."""
+    return np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch : state["epoch"]]) + state["step"]
+
+
+def given_steps(data, steps_per_epoch):
+    """What `fit` is told of the length of an epoch: tf.data pipelines have no end, generators know their length.
+
+    Args:
+        data: what `Run.fit` takes.
+        steps_per_epoch: int.
+
+    Returns:
+        int or None.
+
+    Example:
+
+    >>> given_steps("a pipeline", 10)
+    10
+    """
     return None if isinstance(data, keras.utils.PyDataset) else steps_per_epoch
 
 
-def _epoch_callbacks(data):
-    """Generators are told the epoch; a tf.data pipeline goes through its epochs by itself."""
+def epoch_callbacks(data):
+    """What tells the data the epoch: generators must be told, a tf.data pipeline goes through its epochs by itself.
+
+    Args:
+        data: what `Run.fit` takes.
+
+    Returns:
+        list of callbacks.
+
+    Example:
+
+    >>> epoch_callbacks("a pipeline")
+    []
+    """
     if not hasattr(data, "set_epoch"):
         return []
     return [keras.callbacks.LambdaCallback(on_epoch_begin=data.set_epoch)]
@@ -347,7 +408,7 @@ def _epoch_callbacks(data):
 
 def _without_folders(name, value):
     """Records travel: of a path they keep the last part alone."""
-    return pathlib.Path(value).name if value and name.endswith(_PATHS) else value
+    return pathlib.Path(value).name if value and name.endswith(PATHS) else value
 
 
 def _versions():

@@ -57,11 +57,11 @@ class Divided(devices.Devices):
     def scope(self):
         return self.distribution.scope()
 
-    def share(self, data, initial_epoch=0):
+    def share(self, data, initial_epoch=0, step=0):
         if self.workers == 1:
             return data
         if isinstance(data, keras.utils.PyDataset):
-            data = devices.endless_batches(data, initial_epoch)
+            data = devices.endless_batches(data, initial_epoch, step)
         return map(self._part, data)
 
     def _part(self, batch):

@@ -43,12 +43,12 @@ class Replicas(devices.Devices):
                 f"Received: jit_compile={jit_compile}"
             )
 
-    def share(self, data, initial_epoch=0):
+    def share(self, data, initial_epoch=0, step=0):
         if self.workers == 1:
             return data
-        return self.strategy.distribute_datasets_from_function(lambda context: self._parts(data, initial_epoch))
+        return self.strategy.distribute_datasets_from_function(lambda context: self._parts(data, initial_epoch, step))
 
-    def _parts(self, data, initial_epoch):
+    def _parts(self, data, initial_epoch, step):
         """The share of each replica of this worker, one after the other, of one batch after the other."""
         import tensorflow as tf
 
@@ -61,7 +61,7 @@ class Replicas(devices.Devices):
             return parts.map(lambda part: tf.nest.map_structure(lambda each: each[part * size :][:size], batch))
 
         if not isinstance(data, tf.data.Dataset):
-            data = _as_dataset(data, initial_epoch)
+            data = _as_dataset(data, initial_epoch, step)
         return data.flat_map(divide).prefetch(2)
 
     @contextlib.contextmanager
@@ -93,27 +93,18 @@ class OwnSeeds(keras.callbacks.Callback):
     def __init__(self, strategy, first):
         super().__init__()
         self.strategy, self.first = strategy, first
-        self._known = {}
+        self._known, self._begins = {}, True
 
     def on_epoch_begin(self, epoch, logs=None):
-        for variable in self.model.variables:
-            if variable.path.endswith("seed_generator_state"):
-                self._spread(variable)
+        self._begins = True
 
-    def get_state(self):
-        """Nothing: seeds are variables of the model.
-
-        Returns:
-            dict.
-        """
-        return {}
-
-    def set_state(self, state):
-        """Nothing.
-
-        Args:
-            state: dict.
-        """
+    def on_train_batch_begin(self, batch, logs=None):
+        # Not when the epoch begins: a state of a training is given back to the model after that.
+        if self._begins:
+            self._begins = False
+            for variable in self.model.variables:
+                if variable.path.endswith("seed_generator_state"):
+                    self._spread(variable)
 
     def _spread(self, variable):
         copies = self.strategy.experimental_local_results(variable.value)
@@ -198,7 +189,7 @@ def _make_virtual(count):
             tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
 
 
-def _as_dataset(data, initial_epoch):
+def _as_dataset(data, *beginning):
     import tensorflow as tf
 
     def specification(array):
@@ -206,9 +197,7 @@ def _as_dataset(data, initial_epoch):
         return tf.TensorSpec((None, *array.shape[1:]), array.dtype)
 
     signature = tf.nest.map_structure(specification, data[0])
-    return tf.data.Dataset.from_generator(
-        lambda: devices.endless_batches(data, initial_epoch), output_signature=signature
-    )
+    return tf.data.Dataset.from_generator(lambda: devices.endless_batches(data, *beginning), output_signature=signature)
 
 
 def _check_optimizer(optimizer):

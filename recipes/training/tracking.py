@@ -5,6 +5,40 @@ import keras
 from recipes.training.event_file import append_scalars
 
 EVENTS = "history.tfevents"
+HISTORY = "history.csv"
+
+
+class HistoryTable(keras.callbacks.CSVLogger):
+    """Keras's table of the epochs, whose columns stay as they are when a training goes on in the middle of it.
+
+    Args:
+        filename: str.
+        append: bool. Whether to go on with the file, if there is one. Defaults to False.
+
+    Example:
+
+    >>> HistoryTable("history.csv").get_state()
+    {'keys': None}
+    """
+
+    def __init__(self, filename, append=False):
+        super().__init__(filename, append=append)
+
+    def get_state(self):
+        """The columns.
+
+        Returns:
+            dict.
+        """
+        return {"keys": self.keys}
+
+    def set_state(self, state):
+        """Go on with these columns.
+
+        Args:
+            state: dict, of `get_state`.
+        """
+        self.keys = state["keys"]
 
 
 class TensorBoardLogger(keras.callbacks.Callback):

@@ -1,6 +1,5 @@
 """Saving the state of a training while it runs, now and then and when it is told to end."""
 
-import contextlib
 import pathlib
 import signal
 import threading
@@ -63,6 +62,9 @@ class RunState(keras.callbacks.Callback):
         state: dict, a state to go on from, or None. Defaults to None.
         save_first: bool. Whether the state before the first step is saved too. Defaults to False.
 
+        alone: bool. Whether no other process trains with this one: with others, a signal that one of them hears makes
+            it end, and save nothing, since the others do not save with it. Defaults to True.
+
     Raises:
         ValueError: for seconds or steps that are not positive.
 
@@ -91,6 +93,7 @@ class RunState(keras.callbacks.Callback):
         files=(),
         state=None,
         save_first=False,
+        alone=True,
     ):
         super().__init__()
         check_intervals(save_seconds, save_steps)
@@ -101,6 +104,7 @@ class RunState(keras.callbacks.Callback):
         self.files = [pathlib.Path(path) for path in files]
         self.state = state
         self.save_first = save_first
+        self.alone = alone
         self.notes = {} if state is None else state["notes"]
         self.iterator_stays = False
         self._signal, self._handlers, self._random = None, {}, None
@@ -202,7 +206,8 @@ class RunState(keras.callbacks.Callback):
         return self.save_seconds is not None and time.monotonic() - self._saved >= self.save_seconds
 
     def _save_or_end(self):
-        self.save()
+        if self.alone or self._is_due():
+            self.save()
         if self._signal is not None:
             self.close()
             where = f"at epoch {self.epoch + 1}, step {self.step}" if self.step else f"after epoch {self.epoch}"
@@ -248,22 +253,3 @@ def check_intervals(save_seconds, save_steps):
         raise ValueError(
             f"`save_steps` must be a whole number of steps, at least 1, or None. Received: save_steps={save_steps!r}"
         )
-
-
-@contextlib.contextmanager
-def closing(saving):
-    """A context at whose end, whatever it is, the signals are given back.
-
-    Args:
-        saving: a `RunState`.
-
-    Example:
-
-    >>> import tempfile
-    >>> with closing(RunState(tempfile.mkdtemp())):
-    ...     pass
-    """
-    try:
-        yield
-    finally:
-        saving.close()

@@ -21,7 +21,8 @@ def take(model, callbacks=()):
             `callback.model` gives, whose variables are up to date.
         callbacks: list of `keras.callbacks.Callback`. Those with a method `get_state` are asked; of others it is
             every attribute that is plain: None, numbers, texts, arrays, variables, lists, tuples and dicts of
-            these, and callbacks of their own. Defaults to none.
+            these, and callbacks of their own; but for those that an attribute `not_saved` names, such as large
+            arrays that never change. Defaults to none.
 
     Returns:
         dict that `recipes.training.state.States` can write.
@@ -145,7 +146,7 @@ def callback_state(callback):
     """
     if hasattr(callback, "get_state"):
         return _plain(callback.get_state())
-    left_out = list(_NOT_STATE)
+    left_out = [*_NOT_STATE, *getattr(callback, "not_saved", ())]
     if hasattr(callback, "monitor_op"):
         left_out.append("min_delta")  # Keras changes its sign when it finds out what is better, once in each process
     found = {}
@@ -239,14 +240,14 @@ def _check(group, variables, known, state):
     """Refuse variables that are not those of the state."""
     found = [(_name(each.path), str(each.dtype), tuple(each.shape)) for each in variables]
     wanted = [(_name(path), dtype, value.shape) for path, dtype, value in known]
-    if found == wanted:
+    if len(found) == len(wanted) and all(map(_is_same, found, wanted)):
         return
     versions = f"keras {keras.version()} on {keras.backend.backend()}"
     taken = f"keras {state['versions']['keras']} on {state['backend']}"
     if len(found) != len(wanted):
         difference = f"it has {len(wanted)} of them, this one has {len(found)}"
     else:
-        mine, other = next(pair for pair in zip(found, wanted) if pair[0] != pair[1])
+        mine, other = next(pair for pair in zip(found, wanted) if not _is_same(*pair))
         difference = f"it has {_text(other)} where this one has {_text(mine)}"
     raise ValueError(
         f"The state does not fit the variables of the {group}: {difference}. It was saved by {taken}, this is "
@@ -256,7 +257,13 @@ def _check(group, variables, known, state):
 
 def _name(path):
     """A path without the numbers that Keras counts up in a process."""
-    return re.sub(r"_\d+(?=/|$)", "", path)
+    return re.sub(r"_\d+(?=_|/|$)", "", path)
+
+
+def _is_same(variable, other):
+    """Whether name, dtype and shape fit; where an optimizer is built within a step, its paths are longer."""
+    short, long = sorted((variable[0], other[0]), key=len)
+    return variable[1:] == other[1:] and f"/{long}".endswith(f"/{short}")
 
 
 def _text(variable):
@@ -265,6 +272,7 @@ def _text(variable):
 
 
 def _array(value):
+    value = value.value if isinstance(value, keras.Variable) else value
     return np.array(keras.ops.convert_to_numpy(value))  # a copy: on JAX it would be the buffer itself
 
 

@@ -1,0 +1,48 @@
+"""A learning-rate range test of what a recipe trains."""
+
+from recipes.finder import LRFinder
+from recipes.training.progress import Progress
+from recipes.training.run import Run
+from recipes.training.run import epoch_callbacks
+from recipes.training.run import given_steps
+
+
+class RangeTestRun(Run):
+    """A run whose `fit` is a learning-rate range test. It ends there, and leaves no folder.
+
+    Args:
+        range_arguments: dict. Arguments of `recipes.finder.LRFinder`.
+        **settings: of `Run`.
+
+    Example:
+
+    >>> from recipes.training.recipe import Experiment
+    >>> settings = {"recipe": "cifar10_davidnet", "experiment": "trial", "arguments": {}, "runs": "runs", "quiet": True}
+    >>> settings |= {"experiments": {"trial": Experiment({})}, "seed": 1, "precision": "float32", "jit_compile": False}
+    >>> RangeTestRun({"steps": 50}, **settings).folder is None
+    True
+    """
+
+    def __init__(self, range_arguments, **settings):
+        super().__init__(**{**settings, "devices": "auto"})  # the batch is the same on any number
+        self.range_arguments = range_arguments
+        self.result = None
+
+    def fit(self, model, data, *, epochs, steps_per_epoch, initial_epoch=0, callbacks=(), **arguments):
+        self._callbacks = [Progress(None, self.range_arguments["steps"], self.quiet)]
+        kept = {name: value for name, value in arguments.items() if not name.startswith("validation_")}
+        self.result = LRFinder(model, **self.range_arguments).find(
+            data,
+            **kept,
+            steps_per_epoch=given_steps(data, steps_per_epoch),
+            callbacks=[*self._callbacks, *epoch_callbacks(data)],
+        )
+        raise _Found
+
+    def __exit__(self, kind, *error):
+        super().__exit__(kind, *error)
+        return kind is _Found
+
+
+class _Found(Exception):
+    """Ends a recipe after its range test: what follows `fit` reports a training."""
