@@ -96,6 +96,27 @@ def run_in_replicas(function):
     function()
 
 
+def read(variable):
+    """The value of a variable, of a metric too, which is the sum over the replicas: all workers must read it.
+
+    Args:
+        variable: `keras.Variable` or tensor.
+
+    Returns:
+        NumPy array.
+
+    Example:
+
+    >>> float(read(keras.Variable(2.0)))
+    2.0
+    """
+    if keras.backend.backend() == "tensorflow" and isinstance(variable, keras.Variable):
+        import tensorflow as tf
+
+        variable = tf.convert_to_tensor(variable.value)
+    return keras.ops.convert_to_numpy(variable)
+
+
 def full_batch(samples, batch_size):
     """A batch size, not above another one, by which each replica gets some samples of every batch, the last one too.
 

@@ -4,6 +4,7 @@ Devices must be made before anything is computed, so each number of them, and ea
 """
 
 import argparse
+import contextlib
 import json
 import pathlib
 
@@ -15,6 +16,7 @@ import zoo
 from recipes import optimizers
 from recipes.losses import DetectionLoss
 from recipes.training.detection import DetectionModel
+from recipes.training.devices import choose_devices
 from recipes.training.evaluation import predict_views
 from recipes.training.memory import InMemoryData
 from recipes.training.recipe import Experiment
@@ -48,7 +50,16 @@ def network():
     )
 
 
+def everything():
+    """All optimizers that stand around others, with clipping, averages, and a loss scale that overflows at first."""
+    inner = optimizers.SGD(0.05, momentum=0.9, nesterov=True, l2=1e-3, global_clipnorm=0.1, use_ema=True)
+    grouped = optimizers.Grouped([("(conv|dense)/kernel$", optimizers.Muon(0.02, dtype="float32"))], inner)
+    accumulated = optimizers.Accumulated(optimizers.Lookahead(grouped, period=2), steps=2)
+    return keras.optimizers.LossScaleOptimizer(accumulated, initial_scale=2.0**127)
+
+
 OPTIMIZERS = {
+    "everything": everything,
     "sgd": lambda: optimizers.SGD(0.05, momentum=0.9, nesterov=True, l2=1e-3),
     "wrapped": lambda: optimizers.Lookahead(
         optimizers.Grouped([("(conv|dense)/kernel$", optimizers.Muon(0.02, dtype="float32"))], optimizers.SGD(0.05)),
@@ -72,9 +83,22 @@ class Losses(keras.callbacks.Callback):
         self.values.append(float(logs["loss"]))
 
 
-def train(runs, devices, optimizer="sgd", pipeline="numpy"):
+class Stop(keras.callbacks.Callback):
+    """Ends a training after a step, as an error would."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.left = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if not self.left:
+            raise RuntimeError("stopped")
+
+
+def train(runs, devices, optimizer="sgd", pipeline="numpy", epochs=EPOCHS, stop=0, folder=None):
     """Losses of the steps, history, and weights, of a classifier."""
-    with _run(runs, devices, optimizer) as run:
+    with _run(runs, devices, optimizer, folder) as run:
         arrays, labels = images()
         settings = {"batch_size": BATCH, "seed": run.seed, "drop_remainder": True}
         make = augment.pipeline if pipeline == "tf.data" else augment.ArrayGenerator
@@ -87,12 +111,12 @@ def train(runs, devices, optimizer="sgd", pipeline="numpy"):
         history = run.fit(
             model,
             data,
-            epochs=EPOCHS,
+            epochs=epochs,
             steps_per_epoch=SAMPLES // BATCH,
             validation_data=validation,
             validation_batch_size=BATCH,
             shuffle=False,
-            callbacks=[losses],
+            callbacks=[losses, *([Stop(stop)] if stop else [])],
         )
         predicted = predict_views(model, validation[0], views=1, batch_size=BATCH)
         return _found(run, model, history, losses, predicted)
@@ -130,10 +154,33 @@ def detect(runs, devices):
         return _found(run, model, history, losses, model.predict(large[:2], verbose=0)["boxes"])
 
 
-def _run(runs, devices, name):
+def pixels(devices):
+    """What each device gets of a batch of equal images."""
+    images = np.repeat(np.arange(48, dtype="uint8").reshape(1, 4, 4, 3), BATCH, 0)
+    operations = [augment.PadCrop(3), augment.Rotation(30.0)]
+    batch = augment.ArrayGenerator(images, np.arange(BATCH), operations, batch_size=BATCH, seed=1)[0]
+    found = choose_devices(devices)
+    if keras.backend.backend() == "tensorflow":
+        data = augment.pipeline(images, np.arange(BATCH), operations, batch_size=BATCH, seed=1)
+        shared = next(iter(found.strategy.experimental_distribute_dataset(data)))[0]
+        shares = [each.numpy() for each in found.strategy.experimental_local_results(shared)]
+    else:
+        found.distribution.whole = False
+        layout = found.distribution.get_data_layout(batch[0].shape).backend_layout
+        import jax
+
+        shares = [
+            np.asarray(each.data)
+            for each in jax.make_array_from_process_local_data(layout, batch[0]).addressable_shards
+        ]
+        found.distribution.whole = True
+    return {"shares": [each.tolist() for each in shares], "whole": batch[0].tolist()}
+
+
+def _run(runs, devices, name, folder=None):
     arguments = {"recipe": "trial", "experiment": name, "arguments": {"batch_size": BATCH}, "seed": 3, "quiet": True}
     arguments |= {"experiments": {name: Experiment({})}, "precision": "float32", "jit_compile": None, "runs": str(runs)}
-    return Run(**arguments, devices=devices, tensorboard=False)
+    return Run(**arguments, devices=devices, tensorboard=False, save_steps=3, folder=folder)
 
 
 def _found(run, model, history, losses, predicted):
@@ -148,24 +195,28 @@ def _found(run, model, history, losses, predicted):
 
 
 def main():
-    """Train what the command line asks for."""
+    """Train what the command line asks for; a line of JSON for each case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("devices", help="an int, or workers")
     parser.add_argument("runs", type=pathlib.Path)
-    parser.add_argument("--cases", nargs="+", default=["sgd", "wrapped", "accumulated", "clipped", "overflow"])
-    parser.add_argument("--single", action="store_true", help="train on one device too")
+    parser.add_argument("cases", nargs="+")
     options = parser.parse_args()
     devices = int(options.devices) if options.devices.isdigit() else options.devices
-    found = {}
     for case in options.cases:
-        for number in [devices, *([1] if options.single else [])]:
-            if case == "detection":
-                result = detect(options.runs, number)
-            else:
-                optimizer, _, pipeline = case.partition("/")
-                result = train(options.runs, number, optimizer, pipeline or "numpy")
-            found[f"{case}:{'one' if number == 1 else 'several'}"] = result
-    print(json.dumps(found))
+        name, _, pipeline = case.partition("/")
+        if name == "pixels":
+            found = pixels(devices)
+        elif name == "detection":
+            found = detect(options.runs, devices)
+        elif name == "stopped":
+            with contextlib.suppress(RuntimeError):
+                train(options.runs, devices, "sgd", stop=7)
+            found = {"folder": str(max(options.runs.glob("trial-sgd-*")))}
+        elif name == "endless":
+            train(options.runs, devices, epochs=10**6)
+        else:
+            found = train(options.runs, devices, name, pipeline or "numpy")
+        print(json.dumps({"case": case, **found}), flush=True)
 
 
 if __name__ == "__main__":

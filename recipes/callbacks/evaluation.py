@@ -3,6 +3,7 @@
 import keras
 
 from recipes.callbacks.monitors import Monitor
+from recipes.replicas import read
 from recipes.replicas import whole_batches
 
 
@@ -97,7 +98,7 @@ class EvaluateEvery(keras.callbacks.Callback):
         model = self.model
         # Training goes on in the middle of an epoch, whose metrics `evaluate` resets.
         variables = model.metrics_variables
-        values = [keras.ops.convert_to_numpy(variable) for variable in variables]
+        values = [read(variable) for variable in variables]
         given = {} if self.batch_size is None else {"batch_size": self.batch_size}
         with whole_batches():
             figures = model.evaluate(*self.data, verbose=0, return_dict=True, **given)
