@@ -12,7 +12,6 @@ import keras
 import numpy as np
 
 from recipes.callbacks import LearningRateLogger
-from recipes.replicas import full_batch
 from recipes.reporting import plots
 from recipes.reporting.detection import DetectionEvaluation
 from recipes.reporting.detection_files import file_images
@@ -137,7 +136,7 @@ class Run:
             jit_compile=self.jit_compile,
             date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             device=session.describe_device(self.devices),
-            versions=_versions(),
+            versions=session.describe_versions(),
         )
 
     def __enter__(self):
@@ -285,13 +284,8 @@ class Run:
 
     def _given(self, data, steps_per_epoch, arguments):
         """The arguments of `fit` for these data."""
-        if self.devices.several:
-            self.devices.check_data(data, steps_per_epoch)
-            if isinstance(arguments.get("validation_data"), tuple):
-                samples, size = len(arguments["validation_data"][0]), arguments.get("validation_batch_size")
-                arguments = {**arguments, "validation_batch_size": full_batch(samples, size or 32)}
-            return {**arguments, "steps_per_epoch": given_steps(data, steps_per_epoch)}
-        if not isinstance(data, memory.InMemoryData):
+        arguments = self.devices.given(data, steps_per_epoch, arguments)
+        if self.devices.several or not isinstance(data, memory.InMemoryData):
             return {**arguments, "steps_per_epoch": given_steps(data, steps_per_epoch)}
         given = {name: value for name, value in arguments.items() if name != "shuffle"}  # they have their own order
         if isinstance(steps_per_epoch, int):
