@@ -12,6 +12,8 @@ import functools
 
 import keras
 
+from recipes.replicas import full_batch
+
 WORDS = ("auto", "all", "workers")
 _OF_WORKERS = ("peer", "connect", "collective", "unavailable", "gloo", "heartbeat", "socket", "worker", "task")
 
@@ -75,18 +77,22 @@ class Devices:
                 f"batch_size={fitting}. Received: batch_size={batch_size}"
             )
 
-    def check_data(self, data, steps_per_epoch):
-        """Refuse training batches that cannot be shared.
+    def given(self, data, steps_per_epoch, arguments):
+        """Arguments of `fit` that fit the devices; refuse training batches that cannot be shared.
 
         Args:
             data: what is trained on.
             steps_per_epoch: int, or list of ints where epochs differ.
+            arguments: dict. Of `keras.Model.fit`.
+
+        Returns:
+            dict.
 
         Raises:
             ValueError: if the last batch of an epoch is smaller, or epochs differ.
         """
         if not self.several:
-            return
+            return arguments
         size, samples = getattr(data, "batch_size", 1), getattr(data, "samples", 0)
         if samples and len(data) * size > samples:
             raise ValueError(
@@ -97,6 +103,10 @@ class Devices:
             raise ValueError(
                 "On several devices all epochs must have as many steps: select samples on one device, in memory."
             )
+        if isinstance(arguments.get("validation_data"), tuple):
+            count, size = len(arguments["validation_data"][0]), arguments.get("validation_batch_size")
+            arguments = {**arguments, "validation_batch_size": full_batch(count, size or 32)}
+        return arguments
 
     def share(self, data, initial_epoch=0, step=0):
         """Training batches as this process must give them to `fit`.

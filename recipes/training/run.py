@@ -2,9 +2,7 @@
 
 import contextlib
 import datetime
-import importlib.metadata
 import pathlib
-import platform
 import shutil
 import tempfile
 
@@ -403,13 +401,3 @@ def epoch_callbacks(data):
 def _without_folders(name, value):
     """Records travel: of a path they keep the last part alone."""
     return pathlib.Path(value).name if value and name.endswith(PATHS) else value
-
-
-def _versions():
-    backend = keras.backend.backend()
-    packages = ["keras", backend, "numpy", "keras-zoo"]
-    versions = {"python": platform.python_version(), "backend": backend}
-    for package in packages:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    return versions

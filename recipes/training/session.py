@@ -1,6 +1,7 @@
 """The process-wide settings of a training: seeds, precision, compiler; chosen by the device."""
 
 import contextlib
+import importlib.metadata
 import os
 import pathlib
 import platform
@@ -150,6 +151,26 @@ def describe_device(devices=None):
     """
     several = f"{devices.count} x " if devices and devices.several else ""
     return f"{several}{_accelerator() or _processor()} ({os.cpu_count()} CPU cores)"
+
+
+def describe_versions():
+    """The versions of Python and of the packages that a training rests on.
+
+    Returns:
+        dict of name to str; "backend" is the name of the backend.
+
+    Example:
+
+    >>> describe_versions()["keras"] == keras.version()
+    True
+    """
+    backend = keras.backend.backend()
+    packages = ["keras", backend, "numpy", "keras-zoo"]
+    versions = {"python": platform.python_version(), "backend": backend}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
 
 
 def _accelerator():
