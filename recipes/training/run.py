@@ -205,12 +205,8 @@ class Run:
                 *self._trackers,
                 Progress(epochs, steps, self.quiet),
             ]
-            told = [
-                *self._callbacks,
-                *(epoch_callbacks(data) if self.devices.workers == 1 else ()),
-                *callbacks,
-                history,
-            ]
+            epochs_told = epoch_callbacks(data) if self.devices.workers == 1 else []
+            told = [*self._callbacks, *epochs_told, *callbacks, history]
             given = self._given(data, steps_per_epoch, arguments)
             given |= {"epochs": epochs, "initial_epoch": initial_epoch, "callbacks": told, "devices": self.devices}
             fit_from(model, data, saving, **given)
