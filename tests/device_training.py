@@ -84,7 +84,7 @@ class Losses(keras.callbacks.Callback):
 
 
 class Stop(keras.callbacks.Callback):
-    """Ends a training after a step, as an error would."""
+    """Ends a training after a step, counted from 1, as an error would."""
 
     def __init__(self, step):
         super().__init__()
@@ -116,7 +116,7 @@ def train(runs, devices, optimizer="sgd", pipeline="numpy", epochs=EPOCHS, stop=
             validation_data=validation,
             validation_batch_size=BATCH,
             shuffle=False,
-            callbacks=[losses, *([Stop(stop)] if stop else [])],
+            callbacks=[losses, Stop(stop)],
         )
         predicted = predict_views(model, validation[0], views=1, batch_size=BATCH)
         return _found(run, model, history, losses, predicted)

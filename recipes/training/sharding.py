@@ -62,7 +62,7 @@ class Divided(devices.Devices):
             return data
         if isinstance(data, keras.utils.PyDataset):
             data = devices.endless_batches(data, initial_epoch, step)
-        return map(self._part, data)
+        return (self._part(batch) for batch in data)
 
     def _part(self, batch):
         """What the devices of this worker get of a batch."""
