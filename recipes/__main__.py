@@ -21,7 +21,7 @@ def main(arguments=None):
         arguments: list of str, or None for those of the process. Defaults to None.
 
     Returns:
-        int. The exit status: 0, 2 for bad input, 130 for an interruption, 143 for one by SIGTERM.
+        int. The exit status: 0, 1 if another worker is lost, 2 for bad input, 130 for an interruption, 143 for one by SIGTERM.
 
     Example:
 
@@ -35,6 +35,9 @@ def main(arguments=None):
     except ValueError as error:
         print(f"zoo: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except ConnectionError as error:  # to another worker
+        print(f"zoo: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt as error:
         print(f"zoo: {str(error) or 'interrupted'}", file=sys.stderr)
         return getattr(error, "status", 130)

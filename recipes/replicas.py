@@ -8,6 +8,7 @@ there nothing of this does anything.
 import contextlib
 
 import keras
+import numpy as np
 
 
 def count_replicas():
@@ -103,17 +104,15 @@ def read(variable):
         variable: `keras.Variable` or tensor.
 
     Returns:
-        NumPy array.
+        NumPy array, on TensorFlow a copy.
 
     Example:
 
     >>> float(read(keras.Variable(2.0)))
     2.0
     """
-    if keras.backend.backend() == "tensorflow" and isinstance(variable, keras.Variable):
-        import tensorflow as tf
-
-        variable = tf.convert_to_tensor(variable.value)
+    if keras.backend.backend() == "tensorflow" and hasattr(variable, "numpy"):
+        return np.array(variable.numpy())
     return keras.ops.convert_to_numpy(variable)
 
 

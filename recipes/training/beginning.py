@@ -82,6 +82,7 @@ def fit_from(
             data = _StandIns(data, step)
         steps = steps_per_epoch or len(data)
         if devices.workers > 1:
+            build_for(model, data)
             data, steps_per_epoch = devices.share(data, first, step), steps
         arguments |= {"steps_per_epoch": steps_per_epoch, "verbose": 0}
         if not step:

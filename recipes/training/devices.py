@@ -233,7 +233,7 @@ def clear_errors(errors):
         if not any(word in text.lower() for word in _OF_WORKERS):
             raise
         raise WorkerLost(
-            f"Another worker of this run is gone ({text.splitlines()[0][:160]}). Start all of them anew."
+            f"Another worker of this run is gone ({text.splitlines()[0][:160]}). Start all of them again, with --resume."
         ) from error
 
 

@@ -70,7 +70,8 @@ class Replicas(devices.Devices):
 
         _check_optimizer(model.optimizer)
         errors = (tf.errors.OpError,) if self.workers > 1 else ()
-        with devices.clear_errors(errors), _summed_first(model.optimizer):
+        for_workers = _fit_for_workers(model) if self.workers > 1 else contextlib.nullcontext()
+        with devices.clear_errors(errors), _summed_first(model.optimizer), for_workers:
             yield
 
     def callbacks(self):
@@ -209,6 +210,28 @@ def _check_optimizer(optimizer):
                 f"Received: gradient_accumulation_steps={each.gradient_accumulation_steps}, "
                 f"ema_overwrite_frequency={each.ema_overwrite_frequency}"
             )
+
+
+@contextlib.contextmanager
+def _fit_for_workers(model):
+    """Let Keras's `fit` run with several workers, where two things in it fail.
+
+    It looks at a batch to build the model, which is built, and takes means of logs over an axis that these do not have.
+    """
+
+    def with_axis(step):
+        return lambda data: keras.tree.map_structure(lambda log: keras.ops.expand_dims(log, 0), step(data))
+
+    changed = {name: with_axis(getattr(model, name)) for name in ("train_step", "test_step")}
+    changed["_maybe_symbolic_build"] = lambda **data: None
+    fresh = {"train_function": None, "test_function": None}
+    vars(model).update(changed | fresh)
+    try:
+        yield
+    finally:
+        for name in changed:
+            del vars(model)[name]
+        vars(model).update(fresh)
 
 
 @contextlib.contextmanager
