@@ -15,7 +15,7 @@ import keras
 from recipes.replicas import full_batch
 
 WORDS = ("auto", "all", "workers")
-_OF_WORKERS = ("peer", "connect", "collective", "unavailable", "gloo", "heartbeat", "socket", "worker", "task")
+_OF_WORKERS = ("peer", "connect", "collective", "unavailable", "gloo", "heartbeat", "socket")
 
 
 class WorkerLost(ConnectionError):
@@ -221,19 +221,20 @@ def clear_errors(errors):
 
     Example:
 
-    >>> with clear_errors((KeyError,)):
-    ...     raise KeyError("Connection reset by peer [127.0.0.1]:2001")
+    >>> with clear_errors((RuntimeError,)):
+    ...     raise RuntimeError("Connection reset by peer")
     Traceback (most recent call last):
-    recipes.training.devices.WorkerLost: Another worker of this run is gone (Connection reset by peer [127.0.0.1]:2001).
+    recipes.training.devices.WorkerLost: Another worker of this run is gone (Connection reset by peer). Start all of ...
     """
     try:
         yield
     except errors as error:
-        text = str(error.args[0] if error.args else error).strip() or type(error).__name__
-        if not any(word in text.lower() for word in _OF_WORKERS):
+        found = (line for line in str(error).splitlines() if any(word in line.lower() for word in _OF_WORKERS))
+        text = next(found, None)
+        if text is None:
             raise
         raise WorkerLost(
-            f"Another worker of this run is gone ({text.splitlines()[0][:160]}). Start all of them again, with --resume."
+            f"Another worker of this run is gone ({text.strip()[:200]}). Start all of them again, with --resume."
         ) from error
 
 

@@ -69,7 +69,13 @@ class Replicas(devices.Devices):
         import tensorflow as tf
 
         _check_optimizer(model.optimizer)
-        errors = (tf.errors.OpError,) if self.workers > 1 else ()
+        lost = (
+            tf.errors.UnavailableError,
+            tf.errors.AbortedError,
+            tf.errors.DeadlineExceededError,
+            tf.errors.InternalError,
+        )
+        errors = lost if self.workers > 1 else ()
         for_workers = _fit_for_workers(model) if self.workers > 1 else contextlib.nullcontext()
         with devices.clear_errors(errors), _summed_first(model.optimizer), for_workers:
             yield
