@@ -21,7 +21,8 @@ def main(arguments=None):
         arguments: list of str, or None for those of the process. Defaults to None.
 
     Returns:
-        int. The exit status: 0, 1 if another worker is lost, 2 for bad input, 130 for an interruption, 143 for one by SIGTERM.
+        int. The exit status: 0, 1 if another worker is lost, 2 for bad input, 130 for an interruption, 143 for one
+            by SIGTERM.
 
     Example:
 
