@@ -224,7 +224,8 @@ def clear_errors(errors):
     >>> with clear_errors((RuntimeError,)):
     ...     raise RuntimeError("Connection reset by peer")
     Traceback (most recent call last):
-    recipes.training.devices.WorkerLost: Another worker of this run is gone (Connection reset by peer). Start all of ...
+    recipes.training.devices.WorkerLost: Another worker of this run is gone (Connection reset by peer).
+    Start all of them again, with --resume.
     """
     try:
         yield

@@ -122,6 +122,11 @@ def local_devices(count):
 
     Raises:
         ValueError: if there are not as many.
+
+    Example:
+
+    >>> devices.choose_devices(1).count
+    1
     """
     import jax
 
@@ -144,6 +149,11 @@ def worker_devices():
 
     Raises:
         ValueError: if it tells nothing, or JAX has computed already.
+
+    Example:
+
+    >>> devices.choose_devices("auto").workers
+    1
     """
     import jax
 

@@ -69,13 +69,8 @@ class Replicas(devices.Devices):
         import tensorflow as tf
 
         _check_optimizer(model.optimizer)
-        lost = (
-            tf.errors.UnavailableError,
-            tf.errors.AbortedError,
-            tf.errors.DeadlineExceededError,
-            tf.errors.InternalError,
-        )
-        errors = lost if self.workers > 1 else ()
+        names = ("Unavailable", "Aborted", "DeadlineExceeded", "Internal") if self.workers > 1 else ()
+        errors = tuple(getattr(tf.errors, f"{name}Error") for name in names)
         for_workers = _fit_for_workers(model) if self.workers > 1 else contextlib.nullcontext()
         with devices.clear_errors(errors), _summed_first(model.optimizer), for_workers:
             yield
@@ -133,6 +128,11 @@ def local_devices(count):
 
     Raises:
         ValueError: if there are not as many.
+
+    Example:
+
+    >>> devices.choose_devices(1).count
+    1
     """
     import tensorflow as tf
 
@@ -155,6 +155,11 @@ def worker_devices():
 
     Raises:
         ValueError: if it names none, or TensorFlow has computed already.
+
+    Example:
+
+    >>> devices.choose_devices("auto").workers
+    1
     """
     import tensorflow as tf
 
