@@ -42,6 +42,9 @@ def main(arguments=None):
     except ValueError as error:
         _complain(" ".join([str(error), *getattr(error, "__notes__", [])]))
         return 2
+    except ConnectionError as error:  # to another worker
+        print(f"zoo: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt as error:
         _complain(str(error) or "interrupted")
         return getattr(error, "status", 130)
@@ -224,11 +227,18 @@ def _add_option(command, name, parameter, text):
     options = {"dest": name, "default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
     if bool in types:
         command.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
+    elif literals and int in types:
+        metavar = "|".join(["INT", *literals])
+        command.add_argument(flag, type=_number_or_word, metavar=metavar, **options)
     elif literals:
         command.add_argument(flag, choices=literals, **options)
     else:
         kind = next(each for each in types if each is not type(None))
         command.add_argument(flag, type=kind, metavar=kind.__name__.upper(), **options)
+
+
+def _number_or_word(text):
+    return int(text) if text.lstrip("-").isdigit() else text
 
 
 def _run(options):

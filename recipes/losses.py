@@ -5,6 +5,8 @@ import sys
 
 import keras
 
+from recipes.replicas import count_replicas
+from recipes.replicas import mean_over_replicas
 from zoo import boxes
 
 NORMALIZATIONS = ("image", "batch")
@@ -166,7 +168,8 @@ class DetectionLoss:
 
     def _normalize(self, sums, counts):
         if self.normalization == "batch":
-            count = keras.ops.maximum(keras.ops.sum(counts), 1.0)
+            # Of several replicas each has some images: those of all share their count.
+            count = keras.ops.maximum(mean_over_replicas(keras.ops.sum(counts)), 1.0 / count_replicas())
             return {name: keras.ops.sum(each) / count for name, each in sums.items()}
         counts = keras.ops.maximum(counts, 1.0)
         return {name: keras.ops.mean(each / counts) for name, each in sums.items()}

@@ -22,7 +22,7 @@ LAYERS = [
     ("recipes.training", "recipes.data", "recipes.reporting", "recipes.trials", "recipes.fine_tuning"),
     ("recipes.callbacks", "recipes.catalogue", "recipes.finder", "recipes.hyperrule", "recipes.losses"),
     ("recipes.optimizers",),
-    ("recipes.schedules",),
+    ("recipes.schedules", "recipes.replicas"),
 ]
 
 

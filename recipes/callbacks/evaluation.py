@@ -3,6 +3,8 @@
 import keras
 
 from recipes.callbacks.monitors import Monitor
+from recipes.replicas import read
+from recipes.replicas import whole_batches
 
 
 class EvaluateEvery(keras.callbacks.Callback):
@@ -96,9 +98,10 @@ class EvaluateEvery(keras.callbacks.Callback):
         model = self.model
         # Training goes on in the middle of an epoch, whose metrics `evaluate` resets.
         variables = model.metrics_variables
-        values = [keras.ops.convert_to_numpy(variable) for variable in variables]
+        values = [read(variable) for variable in variables]
         given = {} if self.batch_size is None else {"batch_size": self.batch_size}
-        figures = model.evaluate(*self.data, verbose=0, return_dict=True, **given)
+        with whole_batches():
+            figures = model.evaluate(*self.data, verbose=0, return_dict=True, **given)
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         if keras.backend.backend() == "torch":

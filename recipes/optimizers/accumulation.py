@@ -6,6 +6,8 @@ import warnings
 import keras
 
 from recipes.optimizers.wrapper import Wrapper
+from recipes.replicas import cond
+from recipes.replicas import run_in_replicas
 
 
 @keras.saving.register_keras_serializable(package="recipes")
@@ -97,18 +99,18 @@ class Accumulated(Wrapper):
         totals = [total + keras.ops.cast(gradient, total.dtype) for total, (gradient, _) in zip(sums, given)]
         filled = keras.ops.add(self._filled, 1)
 
-        def update():
+        def update(totals, filled):
             self._update(reached, totals, filled)
 
-        def keep():
+        def keep(totals, filled):
             for variable, total in zip([*sums, self._filled], [*totals, filled]):
                 variable.assign(total)
 
         due = keras.ops.greater_equal(filled, keras.ops.convert_to_tensor(self._steps))
         if keras.backend.backend() == "jax":
-            self._assign_either(due, update, keep)
+            self._assign_either(due, *(functools.partial(branch, totals, filled) for branch in (update, keep)))
         else:
-            keras.ops.cond(due, update, keep)
+            cond(due, update, keep, totals, filled)
 
     def _assign_either(self, condition, *branches):
         """What one of the branches assigns: without state, as JAX needs it."""
@@ -138,10 +140,14 @@ class Accumulated(Wrapper):
 
     def flush(self):
         """Make an update of the batches that wait, if there are any: their mean, however few they are."""
-        if self.pending:
-            reached = self._reached or self._trainable_variables
+        pending, reached = self.pending, self._reached or self._trainable_variables
+
+        def update():
             totals = [keras.ops.convert_to_tensor(self._sum_of(each)) for each in reached]
-            self._update(reached, totals, self.pending)
+            self._update(reached, totals, pending)
+
+        if pending:
+            run_in_replicas(update)
 
     def clear(self):
         """Forget the batches that wait for an update."""

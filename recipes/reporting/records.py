@@ -5,7 +5,6 @@ import json
 import pathlib
 
 from recipes.atomic import write_text
-
 from recipes.data.texts import read_json
 
 _IN_MEMORY = ("model", "history", "folder")

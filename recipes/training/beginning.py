@@ -5,11 +5,14 @@ import contextlib
 import keras
 
 from recipes.training import memory
+from recipes.training.devices import Devices
 from recipes.training.state.snapshot import build
 from recipes.training.state.snapshot import restore
 
 
-def fit_from(model, data, saving, *, epochs, steps_per_epoch=None, initial_epoch=0, callbacks=(), **arguments):
+def fit_from(
+    model, data, saving, *, epochs, steps_per_epoch=None, initial_epoch=0, callbacks=(), devices=None, **arguments
+):
     """Train as `fit` does, from the state on that a `RunState` was made with, and let it save states.
 
     What follows is what would have followed then: the same batches, metrics of whole epochs, history, and numbers of
@@ -27,6 +30,8 @@ def fit_from(model, data, saving, *, epochs, steps_per_epoch=None, initial_epoch
         initial_epoch: int. The epoch that the training began with. Defaults to 0.
         callbacks: list of callbacks; those whose state is saved are among the `callbacks` of `saving`. Defaults to
             none.
+        devices: a `recipes.training.devices.Devices`, or None for one. On several, data in memory are given to Keras's
+            own `fit`, which makes batches of them. Defaults to None.
         **arguments: of `keras.Model.fit`; for data in memory, of `recipes.training.memory.fit`.
 
     Returns:
@@ -55,7 +60,8 @@ def fit_from(model, data, saving, *, epochs, steps_per_epoch=None, initial_epoch
     >>> [bool((mine == other).all()) for mine, other in zip(through.get_weights(), left.get_weights())]
     [True, True]
     """
-    state, in_memory = saving.state, isinstance(data, memory.InMemoryData)
+    devices = devices or Devices()
+    state, in_memory = saving.state, isinstance(data, memory.InMemoryData) and not devices.several
     first, step = initial_epoch, 0
     if state is not None:
         build_for(model, data)
@@ -64,7 +70,8 @@ def fit_from(model, data, saving, *, epochs, steps_per_epoch=None, initial_epoch
             first = epochs  # a callback had ended it
     saving.first_epoch, saving.iterator_stays = first, in_memory or steps_per_epoch is not None
     arguments |= {"epochs": epochs, "initial_epoch": first}
-    callbacks = [*([] if in_memory else epoch_callbacks(data)), *callbacks, saving]
+    tells = in_memory or devices.workers > 1  # the epoch, by themselves
+    callbacks = [*([] if tells else epoch_callbacks(data)), *callbacks, saving]
     with contextlib.closing(saving):
         if in_memory:
             made = {"initial_step": step, "initial_logs": state["logs"]} if step else {}
@@ -73,12 +80,16 @@ def fit_from(model, data, saving, *, epochs, steps_per_epoch=None, initial_epoch
             if steps_per_epoch is None:
                 raise ValueError("A stream has no epochs of its own: give `steps_per_epoch`. Received: None")
             data = _later(data, (first - initial_epoch) * steps_per_epoch + step if first < epochs else 0, step)
-        elif step:
+        elif step and devices.workers == 1:
             data = _StandIns(data, step)
+        steps = steps_per_epoch or len(data)
+        if devices.workers > 1:
+            build_for(model, data)
+            data, steps_per_epoch = devices.share(data, first, step), steps
         arguments |= {"steps_per_epoch": steps_per_epoch, "verbose": 0}
         if not step:
-            return model.fit(data, callbacks=callbacks, **arguments)
-        steps = steps_per_epoch or len(data)
+            with devices.training(model):
+                return model.fit(data, callbacks=callbacks, **arguments)
         told = _CallbackList(
             callbacks,
             data,
@@ -90,7 +101,8 @@ def fit_from(model, data, saving, *, epochs, steps_per_epoch=None, initial_epoch
             steps=steps,
         )
         try:
-            return model.fit(data, callbacks=told, **arguments)
+            with devices.training(model):
+                return model.fit(data, callbacks=told, **arguments)
         finally:
             told.end()
 

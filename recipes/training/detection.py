@@ -6,6 +6,7 @@ import numpy as np
 import augment
 from recipes.data.detection import in_memory
 from recipes.data.detection_batches import DetectionBatches
+from recipes.replicas import count_replicas
 from recipes.training.memory import InMemoryData
 
 
@@ -52,7 +53,8 @@ class DetectionModel(keras.Model):
         terms = self.detection_loss(_there(y), y_pred, shape[1:3])
         for name, term in terms.items():
             self.terms[name].update_state(term, sample_weight=shape[0])
-        return sum([*terms.values(), *map(keras.ops.sum, self.losses)])
+        # As Keras's own losses, which are summed over replicas.
+        return sum([*terms.values(), *map(keras.ops.sum, self.losses)]) / count_replicas()
 
     def save(self, filepath, **options):
         """Save the network.

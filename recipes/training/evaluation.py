@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from recipes.replicas import full_batch
+
 # The weight of each view, by how many there are: airbench's levels 0, 1 and 2 of test-time augmentation;
 # and one for every place within a pixel, which count the same.
 WEIGHTS = {1: (1.0,), 2: (0.5, 0.5), 6: (0.25, 0.25, 0.125, 0.125, 0.125, 0.125), 18: (1 / 18,) * 18}
@@ -48,6 +50,7 @@ def predict_views(model, images, views=6, batch_size=500):
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
     places = (padded[:, 1 + down :, 1 + right :][:, :height, :width] for down, right in _PLACES[views])
     shown = (each for place in places for each in (place, place[:, :, ::-1])[:views])
+    batch_size = full_batch(len(images), batch_size)
     return np.stack([model.predict(view, batch_size=batch_size, verbose=0) for view in shown])
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from augment import ArrayGenerator
 from augment.operation import check_operations
 from recipes.optimizers.rates import innermost
+from recipes.training import session
 from recipes.training.loops import make_loop
 
 
@@ -388,10 +389,5 @@ def _check(model, data, steps_per_epoch, steps_per_dispatch):
     for name, value in (("steps_per_epoch", steps_per_epoch), ("steps_per_dispatch", steps_per_dispatch)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise ValueError(f"`{name}` must be a positive integer, or None. Received: {name}={value!r}")
-    distributed = keras.distribution.distribution() is not None
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        distributed = distributed or tf.distribute.has_strategy()
-    if distributed:
+    if session.on_several_devices():
         raise ValueError("Data in memory lie on one device. Train on several with `keras.Model.fit` and a pipeline.")

@@ -17,6 +17,7 @@ from recipes.data.layouts import find_splits
 from recipes.data.preparation import FILE
 from recipes.data.preparation import Preparation
 from recipes.data.preparation import read_preparation
+from recipes.replicas import even_batch
 from recipes.reporting.metrics import Evaluation
 from recipes.reporting.records import read_record
 from recipes.training import session
@@ -216,7 +217,7 @@ def predict(model, images, normalize=None, batch_size=64):
     """
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
-    batches = _Batches(images, normalize or np.asarray, min(batch_size, len(images)))
+    batches = _Batches(images, normalize or np.asarray, even_batch(min(batch_size, len(images))))
     outputs = np.asarray(model.predict(batches, verbose=0), "float64")[: len(images)]
     if (outputs >= 0).all() and np.allclose(outputs.sum(-1), 1, atol=1e-2):
         return (outputs / outputs.sum(-1, keepdims=True)).astype("float32")

@@ -24,7 +24,7 @@ class RangeTestRun(Run):
     """
 
     def __init__(self, range_arguments, **settings):
-        super().__init__(**settings)
+        super().__init__(**{**settings, "devices": "auto"})  # the batch is the same on any number
         self.range_arguments = range_arguments
         self.result = None
 

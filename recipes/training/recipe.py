@@ -36,6 +36,7 @@ def _settings(
     seed: int = 0,
     precision: typing.Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto",
     jit_compile: bool | None = None,
+    devices: int | typing.Literal["auto", "all", "workers"] = "auto",
     runs: str = "runs",
     quiet: bool = False,
     tensorboard: bool = True,
@@ -52,6 +53,9 @@ def _settings(
         precision: one of "auto", "float32", "mixed_bfloat16", "mixed_float16". "auto" is bfloat16
             where the hardware has it, else float16 on an accelerator, else float32. Defaults to "auto".
         jit_compile: bool, whether to compile with XLA, or None to choose by device. Defaults to None.
+        devices: int, how many devices of this machine share each batch; or "auto", one, "all" of this machine, or
+            "workers", those of all processes that the environment tells of (`recipes.training.devices`): with
+            TensorFlow or JAX. Defaults to "auto".
         runs: str. Folder in which the folder of the run is made. Defaults to "runs".
         quiet: bool. Whether to show no progress. Defaults to False.
         tensorboard: bool. Whether to write the history for TensorBoard too, beside the csv. Defaults to True.

@@ -7,7 +7,7 @@ from recipes.training.request import STATE
 from recipes.training.request import read_request
 from recipes.training.state.files import States
 
-SETTINGS = ("quiet", "save_seconds", "save_steps", "on_nan")  # what may be another than it was
+SETTINGS = ("quiet", "save_seconds", "save_steps", "on_nan", "devices")  # what may be another than it was
 
 
 def resume(folder, recipe=None, **settings):
@@ -21,7 +21,8 @@ def resume(folder, recipe=None, **settings):
     Args:
         folder: path of the run.
         recipe: the function of the recipe, where it is none of `recipes`. Defaults to None.
-        **settings: `quiet`, `save_seconds`, `save_steps` or `on_nan`, where they are to be others than before.
+        **settings: `quiet`, `save_seconds`, `save_steps`, `on_nan` or `devices`, where they are to be others than
+            before. On another number of devices sums have another order: the end is the same but for rounding.
 
     Returns:
         The `Record`, with model and history.

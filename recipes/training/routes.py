@@ -110,7 +110,7 @@ def choose_pipeline(pipeline, images):
 
     Args:
         pipeline: one of "tf.data", "numpy", "memory", "auto". "auto" is "memory" for an array of at most a
-            gigabyte on an accelerator, which then waits for no batch; else "tf.data" on TensorFlow, as it
+            gigabyte on a single accelerator, which then waits for no batch; else "tf.data" on TensorFlow, as it
             makes the next batches on all cores, and "numpy" on other backends.
         images: array-like.
 
@@ -129,6 +129,7 @@ def choose_pipeline(pipeline, images):
         raise ValueError(f"`pipeline` must be one of {', '.join(PIPELINES)}. Received: {pipeline!r}")
     if pipeline != "auto":
         return pipeline
-    if session.on_accelerator() and type(images) is np.ndarray and images.nbytes <= _ON_DEVICE:
+    alone = session.on_accelerator() and not session.on_several_devices()
+    if alone and type(images) is np.ndarray and images.nbytes <= _ON_DEVICE:
         return "memory"
     return "tf.data" if keras.backend.backend() == "tensorflow" else "numpy"

@@ -2,10 +2,9 @@
 
 import contextlib
 import datetime
-import importlib.metadata
 import pathlib
-import platform
 import shutil
+import tempfile
 import warnings
 
 import keras
@@ -28,6 +27,7 @@ from recipes.training import session
 from recipes.training.beginning import end_as
 from recipes.training.beginning import fit_from
 from recipes.training.clock import Clock
+from recipes.training.devices import choose_devices
 from recipes.training.epochs import given_steps
 from recipes.training.epochs import joined
 from recipes.training.epochs import steps_before
@@ -73,14 +73,18 @@ class Run:
         tensorboard: bool. Defaults to True.
         wandb: str, a project, or None. Defaults to None.
         save_seconds: float. Seconds from one state of the training that is saved to the next. Defaults to 300.
-        save_steps: int or None. Steps likewise; what is sooner counts. Defaults to None.
+        save_steps: int or None. Steps likewise; what is sooner counts. Several workers save together, and look at
+            no clock: without steps, when an epoch ends. Defaults to None.
         on_nan: "stop" or "resume". Defaults to "stop".
         deterministic: bool. Defaults to False.
+        devices: int or str, as `recipes.training.devices.choose_devices` takes it. Of several workers the first
+            one leaves a folder, shows progress and logs to wandb. Defaults to "auto".
         request: dict. All arguments of the recipe, with which it would be called again. Defaults to None.
         folder: path of the folder of a run to go on with, or None for a new one. Defaults to None.
 
     Raises:
-        ValueError: if wandb is asked for and is not installed, or for intervals that are none.
+        ValueError: if wandb is asked for and is not installed; if there are no such devices, or they
+            cannot share a batch; or for intervals that are none.
 
     Example:
 
@@ -108,10 +112,15 @@ class Run:
         save_steps=None,
         on_nan="stop",
         deterministic=False,
+        devices="auto",
         request=None,
         folder=None,
     ):
         self.clock = Clock()
+        self.devices = choose_devices(devices)  # first: later it is too late
+        self.devices.check(arguments.get("batch_size"), jit_compile and folder is None)
+        if not self.devices.writes:
+            quiet, tensorboard, wandb = True, False, None
         check_intervals(save_seconds, save_steps)
         self.save_seconds, self.save_steps = save_seconds, save_steps
         self._request = dict(request or {"experiment": experiment, **arguments})
@@ -123,7 +132,7 @@ class Run:
         self.on_nan, self.deterministic = on_nan, deterministic
         self.learning_rate_factor, self._slowed = 1.0, (None, 1.0)
         self.policy = session.choose_policy(precision)
-        self.jit_compile = session.choose_jit_compile(jit_compile)
+        self.jit_compile = session.choose_jit_compile(jit_compile, self.devices)
         self.runs = pathlib.Path(runs)
         self.folder = None if folder is None else pathlib.Path(folder)
         self._history = self._progress = None
@@ -136,13 +145,17 @@ class Run:
             precision=self.policy,
             jit_compile=self.jit_compile,
             date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            device=session.describe_device(),
-            versions=_versions(),
+            device=session.describe_device(self.devices),
+            versions=session.describe_versions(),
         )
 
     def __enter__(self):
         self._stack = contextlib.ExitStack()
-        self._stack.enter_context(session.session(self.seed, self.policy, self.deterministic))
+        if not self.devices.writes:
+            self.runs = pathlib.Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+            if self._resumed:
+                self.folder = pathlib.Path(shutil.copytree(self.folder, self.runs / self.folder.name))
+        self._stack.enter_context(session.session(self.seed, self.policy, self.devices, self.deterministic))
         return self
 
     def __exit__(self, kind, error, traceback):
@@ -276,15 +289,16 @@ class Run:
             end_as(model, data, saved, ended)
             self.learning_rate_factor = guard.factor
             return history
-        saving = self._make_saving(saved, goes_on)
+        saving = self._make_saving(saved, steps_per_epoch, goes_on)
         guard.factor = self._slow_down(model, saving.state)
         steps = np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch:])
         steps -= steps_before(steps_per_epoch, epochs, initial_epoch, saving.state)
         self._progress = Progress(epochs, steps, self.quiet)
-        told = [guard, *measuring, self.clock, LearningRateLogger(), table, *self._trackers, self._progress]
-        told += [*callbacks, history]
+        told = [*self.devices.callbacks(), guard, *measuring, self.clock, LearningRateLogger(), table]
+        told += [*self._trackers, self._progress, *callbacks, history]
         given = self._given(data, steps_per_epoch, arguments)
-        fit_from(model, data, saving, epochs=epochs, initial_epoch=initial_epoch, callbacks=told, **given)
+        given |= {"epochs": epochs, "initial_epoch": initial_epoch, "callbacks": told, "devices": self.devices}
+        fit_from(model, data, saving, **given)
         saving.save_end()
         return history
 
@@ -320,7 +334,8 @@ class Run:
 
     def _given(self, data, steps_per_epoch, arguments):
         """The arguments of `fit` for these data."""
-        if not isinstance(data, memory.InMemoryData):
+        arguments = self.devices.given(data, steps_per_epoch, arguments)
+        if self.devices.several or not isinstance(data, memory.InMemoryData):
             return {**arguments, "steps_per_epoch": given_steps(data, steps_per_epoch)}
         given = {name: value for name, value in arguments.items() if name != "shuffle"}  # they have their own order
         if isinstance(steps_per_epoch, int):
@@ -332,7 +347,7 @@ class Run:
     def _states(self):
         return States(self.folder / STATE)
 
-    def _make_saving(self, callbacks, goes_on):
+    def _make_saving(self, callbacks, steps_per_epoch, goes_on):
         """What saves states of the phase, with the last one of it, if there is one to go on from."""
         state = self._states().newest(self._phase) if goes_on else None
         sizes = self._sizes if state is None else state["files"]
@@ -340,10 +355,12 @@ class Run:
         if goes_on and sizes is not None:
             cut(files, sizes)
         self._sizes = None  # what is trained from here on follows what is there
+        alone = self.devices.workers == 1
         return RunState(
             self.folder / STATE,
-            self.save_seconds,
-            self.save_steps,
+            self.save_seconds if alone else None,
+            self.save_steps if alone else self.save_steps or steps_per_epoch,
+            alone=alone,
             callbacks=callbacks,
             phase=self._phase,
             files=files,
@@ -387,13 +404,3 @@ class Run:
 def _without_folders(name, value):
     """Records travel: of a path they keep the last part alone."""
     return pathlib.Path(value).name if value and name.endswith(PATHS) else value
-
-
-def _versions():
-    backend = keras.backend.backend()
-    packages = ["keras", backend, "numpy", "keras-zoo"]
-    versions = {"python": platform.python_version(), "backend": backend}
-    for package in packages:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    return versions

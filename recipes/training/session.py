@@ -1,6 +1,7 @@
 """The process-wide settings of a training: seeds, precision, compiler; chosen by the device."""
 
 import contextlib
+import importlib.metadata
 import os
 import pathlib
 import platform
@@ -14,12 +15,13 @@ _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
 @contextlib.contextmanager
-def session(seed, policy, deterministic=False):
-    """Seed every random generator and set the dtype policy; restore what can be restored.
+def session(seed, policy, devices=None, deterministic=False):
+    """Seed every random generator, set the dtype policy, choose devices; restore what can be restored.
 
     Args:
         seed: int.
         policy: str. A dtype policy such as "mixed_bfloat16".
+        devices: a `recipes.training.devices.Devices`, or None for one. Defaults to None.
         deterministic: bool. Whether to compute by `deterministic_kernels` alone. Defaults to False.
 
     Example:
@@ -32,7 +34,10 @@ def session(seed, policy, deterministic=False):
     keras.utils.set_random_seed(seed % 2**32)
     keras.config.set_dtype_policy(policy)
     try:
-        with deterministic_kernels() if deterministic else contextlib.nullcontext():
+        with (
+            contextlib.nullcontext() if devices is None else devices.scope(),
+            deterministic_kernels() if deterministic else contextlib.nullcontext(),
+        ):
             yield
     finally:
         keras.config.set_dtype_policy(before[0])
@@ -145,13 +150,15 @@ def choose_policy(precision):
     return "mixed_float16" if on_accelerator() else "float32"
 
 
-def choose_jit_compile(jit_compile):
+def choose_jit_compile(jit_compile, devices=None):
     """Whether to compile with XLA (torch: torch.compile).
 
     Args:
         jit_compile: True, False, or None to choose. On TensorFlow, XLA pays on an accelerator; on
             two CPU cores it made training 2.4 times slower. JAX always compiles. On torch the
             choice is not to.
+        devices: a `recipes.training.devices.Devices`, or None for one. TensorFlow's XLA compiles for one.
+            Defaults to None.
 
     Returns:
         bool.
@@ -164,8 +171,26 @@ def choose_jit_compile(jit_compile):
     if jit_compile is not None:
         return jit_compile
     if keras.backend.backend() == "tensorflow":
-        return on_accelerator()
+        return on_accelerator() and not (devices and devices.several)
     return keras.backend.backend() == "jax"
+
+
+def on_several_devices():
+    """Whether what is trained now is trained on several devices.
+
+    Returns:
+        bool.
+
+    Example:
+
+    >>> on_several_devices()
+    False
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.distribute.get_strategy().num_replicas_in_sync > 1
+    return keras.distribution.distribution() is not None
 
 
 def on_accelerator():
@@ -182,18 +207,42 @@ def on_accelerator():
     return _accelerator() is not None
 
 
-def describe_device():
+def describe_device(devices=None):
     """What the backend computes on.
 
+    Args:
+        devices: a `recipes.training.devices.Devices`, or None for one. Defaults to None.
+
     Returns:
-        str, such as "NVIDIA H100 (16 CPU cores)" or "AMD EPYC (2 CPU cores)".
+        str, such as "NVIDIA H100 (16 CPU cores)", "AMD EPYC (2 CPU cores)" or "4 x NVIDIA H100 (16 CPU cores)".
 
     Example:
 
     >>> describe_device().endswith("CPU cores)")
     True
     """
-    return f"{_accelerator() or _processor()} ({os.cpu_count()} CPU cores)"
+    several = f"{devices.count} x " if devices and devices.several else ""
+    return f"{several}{_accelerator() or _processor()} ({os.cpu_count()} CPU cores)"
+
+
+def describe_versions():
+    """The versions of Python and of the packages that a training rests on.
+
+    Returns:
+        dict of name to str; "backend" is the name of the backend.
+
+    Example:
+
+    >>> describe_versions()["keras"] == keras.version()
+    True
+    """
+    backend = keras.backend.backend()
+    packages = ["keras", backend, "numpy", "keras-zoo"]
+    versions = {"python": platform.python_version(), "backend": backend}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
 
 
 def _accelerator():

@@ -62,6 +62,9 @@ class RunState(keras.callbacks.Callback):
         state: dict, a state to go on from, or None. Defaults to None.
         save_first: bool. Whether the state before the first step is saved too. Defaults to False.
 
+        alone: bool. Whether no other process trains with this one: with others, a signal that one of them hears makes
+            it end, and save nothing, since the others do not save with it. Defaults to True.
+
     Raises:
         ValueError: for seconds or steps that are not positive.
 
@@ -90,6 +93,7 @@ class RunState(keras.callbacks.Callback):
         files=(),
         state=None,
         save_first=False,
+        alone=True,
     ):
         super().__init__()
         check_intervals(save_seconds, save_steps)
@@ -100,6 +104,7 @@ class RunState(keras.callbacks.Callback):
         self.files = [pathlib.Path(path) for path in files]
         self.state = state
         self.save_first = save_first
+        self.alone = alone
         self.notes = {} if state is None else state["notes"]
         self.first_epoch, self.iterator_stays = 0, False
         self._signal, self._handlers, self._random = None, {}, None
@@ -208,7 +213,8 @@ class RunState(keras.callbacks.Callback):
         return self.save_seconds is not None and time.monotonic() - self._saved >= self.save_seconds
 
     def _save_or_end(self):
-        self.save()
+        if self.alone or self._is_due():
+            self.save()
         if self._signal is not None:
             self._end()
 

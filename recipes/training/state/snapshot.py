@@ -8,6 +8,8 @@ import re
 import keras
 import numpy as np
 
+from recipes.replicas import read
+
 _SCALARS = (bool, int, float, str, type(None), fractions.Fraction)
 _NOT_STATE = ("_model", "params", "validation_data")
 _GROUPS = ("model", "optimizer", "metrics")
@@ -274,7 +276,7 @@ def _text(variable):
 
 def _array(value):
     value = value.value if isinstance(value, keras.Variable) else value
-    return np.array(keras.ops.convert_to_numpy(value))  # a copy: on JAX it would be the buffer itself
+    return np.array(read(value))  # a copy: on JAX it would be the buffer itself
 
 
 def _plain(value):
