@@ -23,8 +23,10 @@ _DIGITS = ("--demo", "--precision", "float32")
 _CASES = {
     "nature12k_cnn on tf.data": ("nature12k_cnn", *_DIGITS, "--filters=4", "--epochs=4", "--pipeline=tf.data"),
     "nature12k_cnn on numpy": (
-        *("nature12k_cnn", *_DIGITS, "--filters=4", "--epochs=4", "--pipeline=numpy"),
-        *("--dropout=0.3", "--precision=mixed_float16"),
+        *("nature12k_cnn", *_DIGITS, "--filters=4", "--epochs=4", "--pipeline=numpy", "--dropout=0.3"),
+    ),
+    "nature12k_cnn, loss scale": (
+        *("nature12k_cnn", *_DIGITS, "--filters=2", "--epochs=1", "--pipeline=numpy", "--precision=mixed_float16"),
     ),
     "nature12k_cnn in memory": ("nature12k_cnn", *_DIGITS, "--filters=4", "--epochs=4", "--pipeline=memory"),
     "nature12k_finetune, two phases": ("nature12k_finetune", *_DIGITS, "--image-size=16", "--epochs=3"),
