@@ -62,7 +62,7 @@ def fit_from(model, data, saving, *, epochs, steps_per_epoch=None, initial_epoch
         first, step = state["epoch"], state["step"]
         if state["stopped"] and not step:
             first = epochs  # a callback had ended it
-    saving.iterator_stays = steps_per_epoch is not None or in_memory
+    saving.first_epoch, saving.iterator_stays = first, in_memory or steps_per_epoch is not None
     arguments |= {"epochs": epochs, "initial_epoch": first}
     callbacks = [*([] if in_memory else epoch_callbacks(data)), *callbacks, saving]
     with contextlib.closing(saving):

@@ -101,11 +101,11 @@ class RunState(keras.callbacks.Callback):
         self.state = state
         self.save_first = save_first
         self.notes = {} if state is None else state["notes"]
-        self.iterator_stays = False
+        self.first_epoch, self.iterator_stays = 0, False
         self._signal, self._handlers, self._random = None, {}, None
 
     def on_train_begin(self, logs=None):
-        self.epoch = self.step = self._since = 0
+        self.epoch, self.step, self._since = self.first_epoch, 0, 0
         self._logs, self._random, self._signal = {}, None, None
         self._listen()
         if self.state is not None:
@@ -123,9 +123,10 @@ class RunState(keras.callbacks.Callback):
             # Keras has reset the metrics since, and the callbacks have begun the epoch once more.
             model = self._restore()
             model.stop_training = state["stopped"]
-        if state["step"] or self.iterator_stays:
-            # The data loaders of torch take a random number when they begin, which this one took long ago.
             self._random = state["random"]
+        elif self.iterator_stays:
+            # The data loaders of torch take a random number when they begin, which this one took long ago.
+            self._random = {name: value for name, value in state["random"].items() if name == "torch"}
         self.state = None
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -163,12 +164,18 @@ class RunState(keras.callbacks.Callback):
         return is_finite(state)
 
     def save_end(self):
-        """Save the state that the phase has ended with, after all callbacks have seen the end of it."""
+        """Save the state that the phase has ended with, after all callbacks have seen the end of it.
+
+        Raises:
+            Interrupted: if a signal came after the last epoch.
+        """
         if self.states is not None:
             self.epoch, self.step, self._logs = self.params.get("epochs"), 0, {}
             state = self._take()
             if is_finite(state):
                 self.states.write_end(state)
+        if self._signal is not None:
+            self._end()
 
     def close(self):
         """Give the signals back to whom they belonged."""
@@ -203,10 +210,12 @@ class RunState(keras.callbacks.Callback):
     def _save_or_end(self):
         self.save()
         if self._signal is not None:
-            self.close()
-            where = f"at epoch {self.epoch + 1}, step {self.step}" if self.step else f"after epoch {self.epoch}"
-            folder = "" if self.states is None else self.states.folder.parent
-            raise Interrupted(folder, where, self._signal)
+            self._end()
+
+    def _end(self):
+        self.close()
+        where = f"at epoch {self.epoch + 1}, step {self.step}" if self.step else f"after epoch {self.epoch}"
+        raise Interrupted("" if self.states is None else self.states.folder.parent, where, self._signal)
 
     def _listen(self):
         self.close()

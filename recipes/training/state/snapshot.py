@@ -212,15 +212,16 @@ def restore_random(state):
     """Let random numbers go on from a state.
 
     Args:
-        state: dict, of `random_state`.
+        state: dict, of `random_state`, or "torch" of it alone.
 
     Example:
 
     >>> restore_random(random_state())
     """
-    version, words, gauss = state["python"]
-    random.setstate((version, tuple(words.tolist()), gauss))
-    np.random.set_state(state["numpy"])
+    if "python" in state:
+        version, words, gauss = state["python"]
+        random.setstate((version, tuple(words.tolist()), gauss))
+        np.random.set_state(state["numpy"])
     if "torch" in state and keras.backend.backend() == "torch":
         import torch
 
