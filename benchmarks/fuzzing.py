@@ -42,7 +42,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         while time.monotonic() < end:
             for name in names:
-                turn = min(_TURN, options.seconds / len(names))
+                turn = min(_TURN, options.seconds / len(names), end - time.monotonic())
                 _take_turn(readers[name], tallies[name], draws, folder, options.slow, turn)
     for name, tally in tallies.items():
         tally["seconds"] = round(tally["seconds"], 1)

@@ -84,7 +84,7 @@ def read_csv(
     unknown = sorted(set(labels) - set(known))
     if unknown:
         raise ValueError(
-            f"{given}{label_column!r} holds {', '.join(unknown)}. The classes of the training are {known}."
+            f"{given}{label_column!r} holds {shorten([', '.join(unknown)])}. The classes of the training are {known}."
         )
     return ImageFiles(found, np.array([known.index(label) for label in labels], "int32"), known, groups)
 

@@ -266,7 +266,7 @@ def shorten(texts):
     >>> shorten(["a", "b"])
     'a; b'
     """
-    texts = list(texts)
+    texts = [" ".join(str(text).splitlines()) for text in texts]  # names of strangers may have ends of lines
     more = len(texts) - _SHOWN
     return "; ".join(texts[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
