@@ -151,7 +151,7 @@ def detect(runs, devices):
         model.compile(optimizers.SGD(0.01, momentum=0.9), jit_compile=run.jit_compile)
         losses = Losses()
         history = run.fit(model, data, epochs=EPOCHS, steps_per_epoch=len(data), shuffle=False, callbacks=[losses])
-        return _found(run, model, history, losses, model.predict(large[:2], verbose=0)["boxes"])
+        return _found(run, model, history, losses, model.predict(large[:BATCH], verbose=0)["boxes"])
 
 
 def pixels(devices):
