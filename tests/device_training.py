@@ -95,6 +95,13 @@ class Stop(keras.callbacks.Callback):
         if not self.left:
             raise RuntimeError("stopped")
 
+    def get_state(self):
+        """Nothing: what goes on is not to stop."""
+        return {}
+
+    def set_state(self, state):
+        """Nothing."""
+
 
 def train(runs, devices, optimizer="sgd", pipeline="numpy", epochs=EPOCHS, stop=0, folder=None):
     """Losses of the steps, history, and weights, of a classifier."""
