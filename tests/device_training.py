@@ -95,6 +95,13 @@ class Stop(keras.callbacks.Callback):
         if not self.left:
             raise RuntimeError("stopped")
 
+    def get_state(self):
+        """Nothing: what goes on is not to stop."""
+        return {}
+
+    def set_state(self, state):
+        """Nothing."""
+
 
 def train(runs, devices, optimizer="sgd", pipeline="numpy", epochs=EPOCHS, stop=0, folder=None):
     """Losses of the steps, history, and weights, of a classifier."""
@@ -151,7 +158,7 @@ def detect(runs, devices):
         model.compile(optimizers.SGD(0.01, momentum=0.9), jit_compile=run.jit_compile)
         losses = Losses()
         history = run.fit(model, data, epochs=EPOCHS, steps_per_epoch=len(data), shuffle=False, callbacks=[losses])
-        return _found(run, model, history, losses, model.predict(large[:2], verbose=0)["boxes"])
+        return _found(run, model, history, losses, model.predict(large[:BATCH], verbose=0)["boxes"])
 
 
 def pixels(devices):

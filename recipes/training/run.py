@@ -118,7 +118,8 @@ class Run:
     ):
         self.clock = Clock()
         self.devices = choose_devices(devices)  # first: later it is too late
-        self.devices.check(arguments.get("batch_size"), jit_compile and folder is None)
+        jit_compile = None if folder is not None and self.devices.several else jit_compile  # of another number
+        self.devices.check(arguments.get("batch_size"), jit_compile)
         if not self.devices.writes:
             quiet, tensorboard, wandb = True, False, None
         check_intervals(save_seconds, save_steps)
