@@ -223,7 +223,7 @@ def test_bad_trials_are_pruned(tmp_path):
     arguments = {"pruner": "median", "log": str(log), "pause": 60.0, "quiet": True}
     result = sweep("trial_function:train", space, folder=tmp_path / "sweep", pruner_warmup=0, **arguments)
     last = result.trials.iloc[-1]
-    assert (last["state"], last["epochs"]) == ("pruned", 1)
+    assert (last["state"], last["ended_epochs"]) == ("pruned", 1)
     assert set(result.trials["state"][:-1]) == {"complete"}
     assert (0.1, 0) in lines(log, "leave")
     assert (0.1, 0) not in lines(log, "end")
@@ -341,17 +341,18 @@ def test_the_command_sweeps_a_recipe(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("recipes.__main__.list_recipes", lambda: ["trial_recipe"])
     monkeypatch.setattr("recipes.__main__.load_recipe", lambda name: trial_recipe.train)
     folder = tmp_path / "sweep"
-    command = ["sweep", "trial_recipe", "--demo", "--grid", "peak_lr=0.5", "--epochs", "3", "--folder", str(folder)]
+    # The number of epochs is searched, and counted too: two columns.
+    command = ["sweep", "trial_recipe", "--demo", "--grid", "peak_lr=0.5", "epochs=3", "--folder", str(folder)]
     assert main(command) == 0
     printed = capsys.readouterr().out
-    assert "1/1  peak_lr=0.5 seed=0: val_accuracy" in printed
+    assert "1/1  peak_lr=0.5 epochs=3 seed=0: val_accuracy" in printed
     assert str(folder) in printed
     (run,) = (folder / "trials" / "0000").glob("trial_recipe-demo-seed0-*")
     record = read_record(run)
     assert record.arguments["peak_lr"] == 0.5
     trial = pandas.read_csv(folder / "trials.csv").iloc[0]
     assert trial["val_accuracy"] == pytest.approx(record.metrics["final"]["val_accuracy"])
-    assert (trial["state"], trial["epochs"]) == ("complete", 3)
+    assert (trial["state"], trial["epochs"], trial["ended_epochs"]) == ("complete", 3, 3)
 
 
 def test_a_folder_whose_storage_is_gone_is_refused(tmp_path):

@@ -11,7 +11,7 @@ def tabulate_trials(study):
 
     Returns:
         A `pandas.DataFrame`, by setting and seed: trial, setting, state, the hyperparameters, seed,
-        the metric, seconds, epochs, error, folder.
+        the metric, seconds, ended_epochs, error, folder.
 
     Example:
 
@@ -24,7 +24,7 @@ def tabulate_trials(study):
 
     names, metric = list(study.settings.space), study.settings.metric
     rows = [_row(study, trial) for trial in study.trials]
-    columns = ["setting", "trial", "state", *names, "seed", metric, "seconds", "epochs", "error", "folder"]
+    columns = ["setting", "trial", "state", *names, "seed", metric, "seconds", "ended_epochs", "error", "folder"]
     table = pandas.DataFrame(rows, columns=columns)
     return table.sort_values(["setting", "seed"], ignore_index=True)
 
@@ -100,7 +100,7 @@ def _row(study, trial):
         "seed": study.seed(trial),
         study.settings.metric: trial.value,
         "seconds": notes.get("seconds"),
-        "epochs": max(trial.intermediate_values, default=None),
+        "ended_epochs": max(trial.intermediate_values, default=None),
         "error": notes.get("error") or None,
         "folder": str(folder.relative_to(study.folder)) if folder.is_dir() else None,
     }
