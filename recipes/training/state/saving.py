@@ -20,7 +20,7 @@ class Interrupted(KeyboardInterrupt):
     """A training that was told to end has saved its state, and ends.
 
     Args:
-        folder: path of the run.
+        folder: path of the run, or "" where this process saves nothing.
         where: str, such as "at epoch 3, step 120"; "" where no training ran. Defaults to "".
         number: int, of the signal. Defaults to that of SIGINT.
 
@@ -32,7 +32,8 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, folder, where="", number=signal.SIGINT):
-        super().__init__(f"interrupted{' ' * bool(where)}{where}; go on with: zoo run --resume {folder}")
+        then = f"; go on with: zoo run --resume {folder}" if folder else ""  # another process may have saved it
+        super().__init__(f"interrupted{' ' * bool(where)}{where}{then}")
         self.folder = pathlib.Path(folder)
         self.status = 128 + number
 
