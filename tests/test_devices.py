@@ -61,7 +61,7 @@ def workers(runs, *cases):
 
 
 def differences(found, single):
-    """The largest difference of the losses of steps, and of the history; predictions may differ by ten times as much."""
+    """The largest difference of the losses of steps, and of the history; predictions may differ more."""
     np.testing.assert_allclose(found["predicted"], single["predicted"], atol=1e-3)
     pairs = [(found["losses"], single["losses"])]
     pairs += [(found["history"][name], values) for name, values in single["history"].items()]
@@ -107,8 +107,7 @@ def test_going_on_with_another_number_of_devices(engine, four, tmp_path):
     single = device_training.train(tmp_path, "auto", "sgd")
     folder = pathlib.Path(four["stopped"]["folder"])
     left = device_training.train(folder.parent, "auto", "sgd", folder=folder)
-    assert len(left["losses"]) == 2  # of eight steps; the last state is that of step six
-    np.testing.assert_allclose(left["losses"], single["losses"][6:], atol=1e-4)
+    np.testing.assert_allclose(left["losses"], single["losses"], atol=1e-4)  # six of them before, two now
     for name, values in single["history"].items():
         np.testing.assert_allclose(left["history"][name], values, atol=1e-4)
 

@@ -21,11 +21,17 @@ _OF_WORKERS = ("peer", "connect", "collective", "unavailable", "gloo", "heartbea
 class WorkerLost(ConnectionError):
     """Another worker of the run, or the way to it, is gone: the others cannot go on without it.
 
+    Args:
+        message: str. What the backend says of it.
+
     Example:
 
     >>> isinstance(WorkerLost("worker 1 is gone"), OSError)
     True
     """
+
+    def __init__(self, message):
+        super().__init__(message)
 
 
 class Devices:
