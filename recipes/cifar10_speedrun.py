@@ -55,11 +55,11 @@ _SGD = {
 EXPERIMENTS = {
     "cpu94": Experiment(
         {
-            "epochs": 11,
-            "image_sides": "24,24,24" + 8 * ",32",
-            "kept_fractions": "1,1" + 9 * ",0.5",
+            "epochs": 12,
+            "image_sides": "24,24,24,24,24,32,32,32,32,32,32,32",
+            "kept_fractions": "1,1" + 10 * ",0.5",
             "whitening_bias_epochs": 0,
-            "test_time_views": "1,2:0.25,18:0.1",
+            "test_time_views": "1,6:0.25",
         },
         "",
         "airbench94_muon on the harder half of the images, smaller ones first",
