@@ -152,8 +152,8 @@ def test_predict_draws_images_of_any_size(run, data, tmp_path, monkeypatch, caps
         (["eval", "RUN", "--data-dir", "OTHER"], "has the classes disc, the model disc, square, triangle"),
         (["predict", "RUN", "DATA", "--output", "nowhere/p.csv"], "no folder nowhere"),
         (["export", "RUN", "--output", "nowhere/model"], "no folder nowhere"),
-        (["export", "nowhere"], "zoo export is for detectors"),
-        (["eval", "nowhere", "--threshold", "0.5"], "--threshold is for detectors"),
+        (["export", "nowhere"], "nowhere does not exist"),
+        (["eval", "nowhere", "--threshold", "0.5"], "nowhere does not exist"),
     ],
 )
 def test_bad_arguments(run, data, tmp_path, arguments, message, capsys):

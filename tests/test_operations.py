@@ -332,7 +332,7 @@ def test_a_bad_argument_is_refused_by_name_and_value(build, name, value):
         ((1.0, 2.0), (1.0,), "mean=(1.0, 2.0)"),
         ((1.0,), (0.0,), "std=(0.0,)"),
         ((1.0, 2.0), (1.0, -1.0), "std=(1.0, -1.0)"),
-        ((1.0,), (float("nan"),), "std=(nan,)"),
+        ((1.0,), (float("nan"),), "std=nan"),
         (127.5, 60.0, "mean=127.5"),
         ((), (), "mean=()"),
     ],

@@ -121,7 +121,7 @@ def test_a_run_leaves_a_folder_that_says_everything(davidnet_run, backend):
     assert written["data"]["sha256"] == few().describe()["sha256"]
     assert set(written["arguments"]) == set(resolve(train, "ours", {})) - {
         *("seed", "precision", "jit_compile", "runs", "quiet", "tensorboard", "wandb"),
-        *("save_seconds", "save_steps", "on_nan", "deterministic"),
+        *("save_seconds", "save_steps", "on_nan", "deterministic", "devices"),
     }
     parts = written["seconds"]
     assert set(parts) == {"setup", "compile", "train", "evaluate", "total"}

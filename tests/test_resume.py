@@ -112,7 +112,7 @@ def test_what_cannot_go_on_is_refused(small_run, end_at, tmp_path, capsys):
     with pytest.raises(Interrupted):
         small_recipe.train(**SETTINGS, pipeline="numpy", runs=str(tmp_path))
     (folder,) = tmp_path.iterdir()
-    with pytest.raises(ValueError, match="only be given for quiet, save_seconds, save_steps, on_nan. Received: epochs"):
+    with pytest.raises(ValueError, match="only be given for quiet, save_seconds, save_steps, on_nan, devices"):
         recipes.resume(folder, epochs=3)
     with pytest.raises(ValueError, match="Unknown recipe: 'small_recipe'"):
         recipes.resume(folder)
