@@ -29,14 +29,17 @@ class RangeTestRun(Run):
         self.result = None
 
     def fit(self, model, data, *, epochs, steps_per_epoch, initial_epoch=0, callbacks=(), **arguments):
-        self._progress = Progress(None, self.range_arguments["steps"], self.quiet)
+        progress = Progress(None, self.range_arguments["steps"], self.quiet)
         kept = {name: value for name, value in arguments.items() if not name.startswith("validation_")}
-        self.result = LRFinder(model, **self.range_arguments).find(
-            data,
-            **kept,
-            steps_per_epoch=given_steps(data, steps_per_epoch),
-            callbacks=[self._progress, *epoch_callbacks(data)],
-        )
+        try:
+            self.result = LRFinder(model, **self.range_arguments).find(
+                data,
+                **kept,
+                steps_per_epoch=given_steps(data, steps_per_epoch),
+                callbacks=[progress, *epoch_callbacks(data)],
+            )
+        finally:
+            progress.stop()
         raise _Found
 
     def __exit__(self, kind, *error):

@@ -5,14 +5,8 @@ import datetime
 import pathlib
 import shutil
 import tempfile
-import warnings
-
-import keras
-import numpy as np
 
 from recipes.atomic import write_atomically
-from recipes.callbacks import LearningRateLogger
-from recipes.optimizers.rates import multiply_learning_rate
 from recipes.reporting import plots
 from recipes.reporting.detection import DetectionEvaluation
 from recipes.reporting.detection_files import file_images
@@ -22,27 +16,15 @@ from recipes.reporting.metrics import METHODS
 from recipes.reporting.metrics import Evaluation
 from recipes.reporting.records import Record
 from recipes.training import faults
-from recipes.training import memory
 from recipes.training import session
-from recipes.training.beginning import end_as
-from recipes.training.beginning import fit_from
 from recipes.training.clock import Clock
 from recipes.training.devices import choose_devices
-from recipes.training.epochs import given_steps
-from recipes.training.epochs import joined
-from recipes.training.epochs import steps_before
-from recipes.training.progress import Progress
+from recipes.training.phases import Phases
 from recipes.training.request import PATHS
 from recipes.training.request import STATE
-from recipes.training.request import cut
 from recipes.training.request import write_request
 from recipes.training.state import Interrupted
-from recipes.training.state import RunState
-from recipes.training.state import States
-from recipes.training.state.saving import check_intervals
 from recipes.training.tracking import EVENTS
-from recipes.training.tracking import HISTORY
-from recipes.training.tracking import HistoryTable
 from recipes.training.tracking import TensorBoardLogger
 from recipes.training.tracking import WandbLogger
 from recipes.training.tracking import check_project
@@ -122,21 +104,18 @@ class Run:
         self.devices.check(arguments.get("batch_size"), jit_compile)
         if not self.devices.writes:
             quiet, tensorboard, wandb = True, False, None
-        check_intervals(save_seconds, save_steps)
-        self.save_seconds, self.save_steps = save_seconds, save_steps
+        goes_on = folder is not None
+        self._phases = Phases(self.devices, self.clock, quiet, save_seconds, save_steps, on_nan, goes_on)
         self._request = dict(request or {"experiment": experiment, **arguments})
-        self._resumed, self._phase, self._sizes, self._trackers = folder is not None, -1, {}, None
+        self._resumed, self._trackers = goes_on, None
         self.tensorboard, self.wandb, self._wandb_logger = tensorboard, wandb, None
         if wandb is not None:
             check_project(wandb)
-        self.seed, self.quiet = seed, quiet
-        self.on_nan, self.deterministic = on_nan, deterministic
-        self.learning_rate_factor, self._slowed = 1.0, (None, 1.0)
+        self.seed, self.quiet, self.deterministic = seed, quiet, deterministic
         self.policy = session.choose_policy(precision)
         self.jit_compile = session.choose_jit_compile(jit_compile, self.devices)
         self.runs = pathlib.Path(runs)
         self.folder = None if folder is None else pathlib.Path(folder)
-        self._history = self._progress = None
         self.record = Record(
             recipe=recipe,
             experiment=experiment,
@@ -162,8 +141,7 @@ class Run:
     def __exit__(self, kind, error, traceback):
         if isinstance(error, Exception) and self.folder is not None and self.folder.is_dir():
             faults.note(error, self.folder)
-        if self._progress is not None:
-            self._progress.stop()  # an error must not leave the terminal without a cursor
+        self._phases.stop()
         if self._wandb_logger is not None:
             self._wandb_logger.finish(failed=kind is not None)
         self._stack.close()
@@ -200,21 +178,8 @@ class Run:
             write_request(self.folder, self.record, self._request)
         if self._trackers is None:
             self._trackers = self._make_trackers()
-        self._phase += 1
-        measuring = [each for each in callbacks if getattr(each, "measures", False)]
-        callbacks = [each for each in callbacks if each not in measuring]
-        goes_on = self._resumed
-        while True:
-            try:
-                history = self._train(
-                    model, data, measuring, callbacks, goes_on, epochs, steps_per_epoch, initial_epoch, arguments
-                )
-                break
-            except faults.NonFiniteLoss as error:
-                self._go_back(error)
-                goes_on = True
-        self._history = joined(self._history, history)
-        return self._history
+        arguments |= {"epochs": epochs, "steps_per_epoch": steps_per_epoch, "initial_epoch": initial_epoch}
+        return self._phases.fit(self.folder, self._trackers, model, data, callbacks=callbacks, **arguments)
 
     def finish(self, model, history, dataset, learning_rates, samples, metrics=None, evaluation=None, preparation=None):
         """Write the folder: the model, pictures, tables of the evaluation, and last the record.
@@ -243,8 +208,8 @@ class Run:
         record.epochs = len(history.epoch)
         final = {name: float(values[-1]) for name, values in record.history.items()}
         record.metrics = {"final": {**final, **(metrics or {})}}
-        if self.learning_rate_factor != 1:
-            record.metrics["learning_rate_factor"] = self.learning_rate_factor
+        if self._phases.learning_rate_factor != 1:
+            record.metrics["learning_rate_factor"] = self._phases.learning_rate_factor
         for name in ("val_accuracy", "val_AP"):
             if name in record.history:
                 best = max(range(record.epochs), key=record.history[name].__getitem__)
@@ -277,97 +242,6 @@ class Run:
             self.record.metrics["interval_methods"] = METHODS
         write, images = _WRITERS[type(evaluation)]
         write(self.folder, evaluation, images(dataset), f"{self.record.recipe}, {self.record.experiment}")
-
-    def _train(self, model, data, measuring, callbacks, goes_on, epochs, steps_per_epoch, initial_epoch, arguments):
-        """A phase of the training, from the last state of it on if it is to go on."""
-        guard = faults.FiniteLoss(data, steps_per_epoch, initial_epoch)
-        table = HistoryTable(str(self.folder / HISTORY), append=goes_on or self._phase > 0)
-        history = keras.callbacks.History()
-        saved = [*measuring, self.clock, table, *callbacks, history, guard]
-        ended = self._states().end(self._phase) if goes_on else None
-        if ended is not None:
-            self._sizes = ended["files"]
-            end_as(model, data, saved, ended)
-            self.learning_rate_factor = guard.factor
-            return history
-        saving = self._make_saving(saved, steps_per_epoch, goes_on)
-        guard.factor = self._slow_down(model, saving.state)
-        steps = np.sum(np.broadcast_to(steps_per_epoch, epochs)[initial_epoch:])
-        steps -= steps_before(steps_per_epoch, epochs, initial_epoch, saving.state)
-        self._progress = Progress(epochs, steps, self.quiet)
-        told = [*self.devices.callbacks(), guard, *measuring, self.clock, LearningRateLogger(), table]
-        told += [*self._trackers, self._progress, *callbacks, history]
-        given = self._given(data, steps_per_epoch, arguments)
-        given |= {"epochs": epochs, "initial_epoch": initial_epoch, "callbacks": told, "devices": self.devices}
-        fit_from(model, data, saving, **given)
-        saving.save_end()
-        return history
-
-    def _slow_down(self, model, state):
-        """Let the learning rate be as low as earlier failures of this run have made it.
-
-        Returns:
-            float. What it is multiplied by.
-        """
-        if state is not None:
-            self.learning_rate_factor = min(self.learning_rate_factor, faults.factor_of(state))
-        optimizer, applied = self._slowed
-        ratio = self.learning_rate_factor / (applied if optimizer is model.optimizer else 1.0)
-        if ratio != 1:
-            multiply_learning_rate(model.optimizer, ratio)
-            model.train_function = None  # which may have been compiled with the schedule as it was
-        self._slowed = model.optimizer, self.learning_rate_factor
-        return self.learning_rate_factor
-
-    def _go_back(self, error):
-        """Halve the learning rate of a run that is to go on after its loss was no number; else raise the error.
-
-        It goes on from the last state; where it has come from that one already, from the one before.
-        """
-        tried, state = self.learning_rate_factor <= 0.5**faults.HALVINGS, self._states().newest(self._phase)
-        if self.on_nan == "stop" or tried or state is None:
-            raise error
-        if faults.factor_of(state) != self.learning_rate_factor:
-            self._states().drop_newest(self._phase)
-        self._progress.stop()
-        self.learning_rate_factor /= 2
-        warnings.warn(f"{error} It goes back, and on at {self.learning_rate_factor:g} of its rate.", stacklevel=3)
-
-    def _given(self, data, steps_per_epoch, arguments):
-        """The arguments of `fit` for these data."""
-        arguments = self.devices.given(data, steps_per_epoch, arguments)
-        if self.devices.several or not isinstance(data, memory.InMemoryData):
-            return {**arguments, "steps_per_epoch": given_steps(data, steps_per_epoch)}
-        given = {name: value for name, value in arguments.items() if name != "shuffle"}  # they have their own order
-        if isinstance(steps_per_epoch, int):
-            given["steps_per_epoch"] = steps_per_epoch
-        if self.save_steps and len(set(np.ravel(steps_per_epoch))) == 1:
-            given.setdefault("steps_per_dispatch", self.save_steps)
-        return given
-
-    def _states(self):
-        return States(self.folder / STATE)
-
-    def _make_saving(self, callbacks, steps_per_epoch, goes_on):
-        """What saves states of the phase, with the last one of it, if there is one to go on from."""
-        state = self._states().newest(self._phase) if goes_on else None
-        sizes = self._sizes if state is None else state["files"]
-        files = [self.folder / name for name in (HISTORY, EVENTS)]
-        if goes_on and sizes is not None:
-            cut(files, sizes)
-        self._sizes = None  # what is trained from here on follows what is there
-        alone = self.devices.workers == 1
-        return RunState(
-            self.folder / STATE,
-            self.save_seconds if alone else None,
-            self.save_steps if alone else self.save_steps or steps_per_epoch,
-            alone=alone,
-            callbacks=callbacks,
-            phase=self._phase,
-            files=files,
-            state=state,
-            save_first=self.on_nan == "resume",
-        )
 
     def _make_trackers(self):
         """Callbacks for TensorBoard and wandb, as far as they are asked for."""

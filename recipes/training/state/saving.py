@@ -62,7 +62,6 @@ class RunState(keras.callbacks.Callback):
         files: list of paths of files that grow with the epochs: their sizes are part of the state. Defaults to none.
         state: dict, a state to go on from, or None. Defaults to None.
         save_first: bool. Whether the state before the first step is saved too. Defaults to False.
-
         alone: bool. Whether no other process trains with this one: with others, a signal that one of them hears makes
             it end, and save nothing, since the others do not save with it. Defaults to True.
 
