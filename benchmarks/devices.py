@@ -22,7 +22,7 @@ import time
 
 import measure
 
-_RECIPE = ("nature12k_cnn", "--demo", "--precision=float32", "--filters=4", "--batch-size=64")
+_RECIPE = "nature12k_cnn --demo --precision=float32 --filters=4 --batch-size=64 --learning-rate=1e-4"
 _BOUND = 180  # seconds in which a worker that is left must end
 
 
@@ -31,8 +31,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--devices", type=int, default=4)
-    parser.add_argument("--recipe", nargs="+", default=_RECIPE, help="arguments of `zoo run` (default: %(default)s)")
-    parser.add_argument("--ways", nargs="+", help="only ways whose names have one of these in them, and one device")
+    parser.add_argument("--recipe", default=_RECIPE, help="arguments of `zoo run`, as one word (default: %(default)s)")
+    parser.add_argument("--ways", nargs="+", help="only these, by name, beside one device")
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write; nothing is written without it")
     options = parser.parse_args()
     several, workers = [str(options.devices)], ["workers"] * 2
@@ -45,22 +45,25 @@ def main():
         "2 workers, one killed, then 2": [workers, workers],
         "2 workers, one killed, then one": [workers, ["auto"]],
     }
-    found = {}
+    found, arguments = {}, [*options.recipe.split(), f"--epochs={options.epochs}"]
+    known = {"benchmark": "devices", "date": measure.now(), **measure.environment()}
+    known |= {"recipe": options.recipe, "epochs": options.epochs}
     for name, stages in ways.items():
-        if options.ways and name != "one" and not any(each in name for each in options.ways):
+        if options.ways and name not in ("one", *options.ways):
             continue
         print(f"{name} ...", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory() as runs:
-            ends = _train(pathlib.Path(runs), [*options.recipe, f"--epochs={options.epochs}"], stages, options.epochs)
+            ends = _train(pathlib.Path(runs), arguments, stages, options.epochs)
             found[name] = {**_results(runs), **ends}
+        measure.write(_record(known, found), options.output)  # after each: the next one may fail
+    _show(found, _record(known, found)["largest_differences"])
+
+
+def _record(known, found):
     differences = {name: _differences(each, found["one"]) for name, each in found.items() if name != "one"}
-    _show(found, differences)
-    record = {"benchmark": "devices", "date": measure.now(), **measure.environment()}
-    record |= {"recipe": list(options.recipe), "epochs": options.epochs}
-    record["largest_differences"] = differences
     kept = ("curves", "final", "ended")
-    record["ways"] = {name: {part: each[part] for part in kept if part in each} for name, each in found.items()}
-    measure.write(record, options.output)
+    ways = {name: {part: each[part] for part in kept if part in each} for name, each in found.items()}
+    return {**known, "largest_differences": differences, "ways": ways}
 
 
 def _train(runs, arguments, stages, epochs):

@@ -42,9 +42,6 @@ def main(arguments=None):
     except ValueError as error:
         _complain(" ".join([str(error), *getattr(error, "__notes__", [])]))
         return 2
-    except ConnectionError as error:  # to another worker
-        print(f"zoo: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt as error:
         _complain(str(error) or "interrupted")
         return getattr(error, "status", 130)

@@ -109,9 +109,13 @@ class Devices:
             raise ValueError(
                 "On several devices all epochs must have as many steps: select samples on one device, in memory."
             )
-        if isinstance(arguments.get("validation_data"), tuple):
-            count, size = len(arguments["validation_data"][0]), arguments.get("validation_batch_size")
-            arguments = {**arguments, "validation_batch_size": full_batch(count, size or 32)}
+        validation = arguments.get("validation_data")
+        if isinstance(validation, tuple):
+            size = full_batch(len(validation[0]), arguments.get("validation_batch_size") or 32)
+            return {**arguments, "validation_batch_size": size}
+        if hasattr(validation, "order"):
+            size = full_batch(validation.samples, validation.batch_size)
+            return {**arguments, "validation_data": _Rebatched(validation, size)}
         return arguments
 
     def share(self, data, initial_epoch=0, step=0):
@@ -147,6 +151,21 @@ class Devices:
             list of `keras.callbacks.Callback`.
         """
         return []
+
+
+class _Rebatched(keras.utils.PyDataset):
+    """The same samples of an `augment.EpochGenerator`, in batches of another size."""
+
+    def __init__(self, data, batch_size):
+        super().__init__()
+        self.data, self.batch_size = data, batch_size
+
+    def __len__(self):
+        return -(-self.data.samples // self.batch_size)
+
+    def __getitem__(self, number):
+        index = self.data.order(0)[number * self.batch_size :][: self.batch_size]
+        return self.data.load(0, index)
 
 
 def choose_devices(devices="auto"):

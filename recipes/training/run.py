@@ -139,7 +139,7 @@ class Run:
         return self
 
     def __exit__(self, kind, error, traceback):
-        if isinstance(error, Exception) and self.folder is not None and self.folder.is_dir():
+        if isinstance(error, Exception) and self.devices.writes and self.folder is not None and self.folder.is_dir():
             faults.note(error, self.folder)
         self._phases.stop()
         if self._wandb_logger is not None:
