@@ -222,6 +222,8 @@ def main():
             with contextlib.suppress(RuntimeError):
                 train(options.runs, devices, "sgd", stop=7)
             found = {"folder": str(max(options.runs.glob("trial-sgd-*")))}
+        elif name == "left":  # one that was stopped, on other devices
+            found = train(options.runs, devices, "sgd", folder=pathlib.Path(pipeline))
         elif name == "endless":
             train(options.runs, devices, epochs=10**6)
         else:

@@ -12,6 +12,7 @@ import functools
 
 import keras
 
+from recipes.replicas import divided_batch
 from recipes.replicas import full_batch
 
 WORDS = ("auto", "all", "workers")
@@ -114,8 +115,9 @@ class Devices:
             size = full_batch(len(validation[0]), arguments.get("validation_batch_size") or 32)
             return {**arguments, "validation_batch_size": size}
         if hasattr(validation, "order"):
-            size = full_batch(validation.samples, validation.batch_size)
-            return {**arguments, "validation_data": _Rebatched(validation, size)}
+            size = divided_batch(validation.samples, validation.batch_size)
+            if size != validation.batch_size:
+                return {**arguments, "validation_data": _Rebatched(validation, size)}
         return arguments
 
     def share(self, data, initial_epoch=0, step=0):
