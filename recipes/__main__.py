@@ -46,12 +46,14 @@ def main(arguments=None):
         _complain(str(error) or "interrupted")
         return getattr(error, "status", 130)
     except Exception as error:
+        from recipes.training.devices import leave
         from recipes.training.faults import explain
 
         reason = explain(error)
         if reason is None:  # a bug, which a traceback helps to find
             raise
         _complain(reason)
+        leave(error)
         return 1
 
 

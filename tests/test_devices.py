@@ -174,9 +174,9 @@ def test_batches_that_cannot_be_shared():
         several.check(10)
     data = device_training.augment.ArrayGenerator(np.zeros((10, 2, 2, 1)), batch_size=4)
     with pytest.raises(ValueError, match="leave out the smaller last one. Received: 10 samples in batches of 4"):
-        several.given(data, 3, {})
+        several.steps(data, 3)
     with pytest.raises(ValueError, match="all epochs must have as many steps"):
-        several.given(device_training.augment.ArrayGenerator(np.zeros((8, 2, 2, 1)), batch_size=4), [2, 1], {})
+        several.given(device_training.augment.ArrayGenerator(np.zeros((8, 2, 2, 1)), batch_size=4), [2, 1])
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 8])

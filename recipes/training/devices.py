@@ -9,11 +9,15 @@ so of dropout too; on TensorFlow each replica draws other masks.
 
 import contextlib
 import functools
+import os
+import sys
 
 import keras
+import numpy as np
 
 from recipes.replicas import divided_batch
 from recipes.replicas import full_batch
+from recipes.training.memory import InMemoryData
 
 WORDS = ("auto", "all", "workers")
 _OF_WORKERS = ("peer", "connect", "collective", "unavailable", "gloo", "heartbeat", "socket")
@@ -33,6 +37,24 @@ class WorkerLost(ConnectionError):
 
     def __init__(self, message):
         super().__init__(message)
+
+
+def leave(error):
+    """End the process, where an error says that other workers are gone, with the status 1 and without a farewell.
+
+    JAX would wait for them when Python ends, and abort when they do not come.
+
+    Args:
+        error: an exception.
+
+    Example:
+
+    >>> leave(ValueError("another error"))
+    """
+    if isinstance(error, WorkerLost):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 class Devices:
@@ -84,32 +106,65 @@ class Devices:
                 f"batch_size={fitting}. Received: batch_size={batch_size}"
             )
 
-    def given(self, data, steps_per_epoch, arguments):
-        """Arguments of `fit` that fit the devices; refuse training batches that cannot be shared.
+    def steps(self, data, steps_per_epoch):
+        """Steps of each epoch; refuse training batches that cannot be shared.
 
         Args:
             data: what is trained on.
             steps_per_epoch: int, or list of ints where epochs differ.
-            arguments: dict. Of `keras.Model.fit`.
 
         Returns:
-            dict.
+            int; on one device what was given.
 
         Raises:
             ValueError: if the last batch of an epoch is smaller, or epochs differ.
         """
         if not self.several:
-            return arguments
+            return steps_per_epoch
         size, samples = getattr(data, "batch_size", 1), getattr(data, "samples", 0)
         if samples and len(data) * size > samples:
             raise ValueError(
                 f"A batch is divided over {self.count} devices: leave out the smaller last one. "
                 f"Received: {samples} samples in batches of {size}"
             )
-        if not isinstance(steps_per_epoch, int):
+        steps = [*np.ravel(steps_per_epoch)]
+        if len(set(steps)) > 1:
             raise ValueError(
                 "On several devices all epochs must have as many steps: select samples on one device, in memory."
             )
+        operations = (
+            [data.operations_of(epoch) for epoch in range(len(steps))] if isinstance(data, InMemoryData) else []
+        )
+        if any(each != operations[0] for each in operations):
+            raise ValueError(
+                "On several devices all epochs must have images of one size, and the same operations: leave out "
+                "`image_sides`, or `devices`."
+            )
+        return int(steps[0])
+
+    def stream(self, data, steps_per_epoch):
+        """What Keras's own `fit` is given on several devices of data in memory, whose passes need not be epochs.
+
+        Args:
+            data: what is trained on.
+            steps_per_epoch: int.
+
+        Returns:
+            A `keras.utils.PyDataset` of so many steps; other data, and on one device all, as they are.
+        """
+        return _Stream(data, steps_per_epoch) if self.several and isinstance(data, InMemoryData) else data
+
+    def given(self, arguments):
+        """Arguments of `fit` that fit the devices.
+
+        Args:
+            arguments: dict. Of `keras.Model.fit`.
+
+        Returns:
+            dict.
+        """
+        if not self.several:
+            return arguments
         validation = arguments.get("validation_data")
         if isinstance(validation, tuple):
             size = full_batch(len(validation[0]), arguments.get("validation_batch_size") or 32)
@@ -153,6 +208,24 @@ class Devices:
             list of `keras.callbacks.Callback`.
         """
         return []
+
+
+class _Stream(keras.utils.PyDataset):
+    """Pass after pass through data in memory, in epochs of a number of steps, as on one device."""
+
+    def __init__(self, data, steps):
+        super().__init__()
+        self.data, self.steps, self.epoch = data, steps, 0
+
+    def set_epoch(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, number):
+        made = divmod(self.epoch * self.steps + number, len(self.data))
+        return self.data.load(made[0], self.data.positions(*made))
 
 
 class _Rebatched(keras.utils.PyDataset):
