@@ -61,8 +61,11 @@ def main():
 
 def _record(known, found):
     differences = {name: _differences(each, found["one"]) for name, each in found.items() if name != "one"}
-    kept = ("curves", "final", "ended")
-    ways = {name: {part: each[part] for part in kept if part in each} for name, each in found.items()}
+    ways = {
+        name: {part: {column: each[part][column] for column in _columns(each)} for part in ("curves", "final")}
+        | ({"ended": each["ended"]} if "ended" in each else {})
+        for name, each in found.items()
+    }
     return {**known, "largest_differences": differences, "ways": ways}
 
 
@@ -75,7 +78,7 @@ def _train(runs, arguments, stages, epochs):
         try:
             if number + 1 < len(stages):
                 _wait(runs, epochs // 2, processes)
-                ends |= _kill(processes) if len(processes) > 1 else _interrupt(processes[0])
+                ends |= _kill(processes, runs) if len(processes) > 1 else _interrupt(processes[0])
             else:
                 for process in processes:
                     error = process.communicate()[1]
@@ -132,7 +135,7 @@ def _interrupt(process):
     return {}
 
 
-def _kill(processes):
+def _kill(processes, runs):
     """Kill the last one; how the first one ends."""
     first, *_, last = processes
     last.send_signal(signal.SIGKILL)
@@ -143,7 +146,7 @@ def _kill(processes):
     seconds = round(time.monotonic() - begin, 1)
     if first.returncode != 1 or len(lines) != 1:
         raise RuntimeError(f"The worker that was left ended with {first.returncode}:\n{error[-4000:]}")
-    return {"ended": {"status": first.returncode, "seconds": seconds, "line": lines[0]}}
+    return {"ended": {"status": first.returncode, "seconds": seconds, "line": lines[0].replace(str(runs), "runs")}}
 
 
 def _results(runs):

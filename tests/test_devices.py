@@ -16,6 +16,7 @@ import pytest
 
 from recipes import replicas
 from recipes.training import devices
+from recipes.training.memory import InMemoryData
 from recipes.training.state import States
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -177,6 +178,17 @@ def test_batches_that_cannot_be_shared():
         several.steps(data, 3)
     with pytest.raises(ValueError, match="all epochs must have as many steps"):
         several.given(device_training.augment.ArrayGenerator(np.zeros((8, 2, 2, 1)), batch_size=4), [2, 1])
+
+
+def test_data_in_memory_keep_their_epochs():
+    several, operations = devices.Devices(count=2), lambda epoch: [device_training.augment.Resize(2 + epoch // 2)]
+    data = InMemoryData(np.zeros((8, 2, 2, 1)), np.arange(8), operations, batch_size=2)
+    assert several.steps(data, [3, 3]) == 3
+    stream = several.stream(data, 3)  # four steps are a pass
+    stream.set_epoch(1)
+    assert stream[2][1].tolist() == data.order(1)[2:4].tolist()
+    with pytest.raises(ValueError, match="images of one size"):
+        several.steps(data, [3, 3, 3])
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 8])

@@ -137,8 +137,8 @@ class Devices:
         )
         if any(each != operations[0] for each in operations):
             raise ValueError(
-                "On several devices all epochs must have images of one size, and the same operations: leave out "
-                "`image_sides`, or `devices`."
+                "On several devices all epochs must have images of one size, and the same operations: give "
+                'image_sides="", or leave out `devices`.'
             )
         return int(steps[0])
 
