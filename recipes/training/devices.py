@@ -10,6 +10,7 @@ so of dropout too; on TensorFlow each replica draws other masks.
 import contextlib
 import functools
 import os
+import re
 import sys
 
 import keras
@@ -334,8 +335,9 @@ def clear_errors(errors):
         text = next(found, None)
         if text is None:
             raise
+        text = re.sub(r"\{\{.*?\}\}", "", text).strip()  # where in its graph TensorFlow noticed it
         raise WorkerLost(
-            f"Another worker of this run is gone ({text.strip()[:200]}). Start all of them again, with --resume."
+            f"Another worker of this run is gone ({text[:200]}). Start all of them again, with --resume."
         ) from error
 
 
