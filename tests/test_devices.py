@@ -177,7 +177,7 @@ def test_batches_that_cannot_be_shared():
     with pytest.raises(ValueError, match="leave out the smaller last one. Received: 10 samples in batches of 4"):
         several.steps(data, 3)
     with pytest.raises(ValueError, match="all epochs must have as many steps"):
-        several.given(device_training.augment.ArrayGenerator(np.zeros((8, 2, 2, 1)), batch_size=4), [2, 1])
+        several.steps(device_training.augment.ArrayGenerator(np.zeros((8, 2, 2, 1)), batch_size=4), [2, 1])
 
 
 def test_data_in_memory_keep_their_epochs():
