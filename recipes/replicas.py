@@ -145,7 +145,7 @@ def divided_batch(samples, batch_size):
         batch_size: int.
 
     Returns:
-        int. `batch_size` itself on one device, on JAX, and where there is none.
+        int. `batch_size` itself on one device, and on JAX. None where there is none.
 
     Example:
 
@@ -206,8 +206,10 @@ def _divided_batch(samples, batch_size, replicas):
     def fills(batch):
         return not batch or batch > (replicas - 1) * -(-batch // replicas)
 
-    sizes = range(batch_size // replicas * replicas, 0, -replicas) if replicas > 1 else ()
-    return next((size for size in sizes if size <= samples and fills(samples % size)), batch_size)
+    if replicas == 1:
+        return batch_size
+    sizes = range(batch_size // replicas * replicas, 0, -replicas)
+    return next((size for size in sizes if size <= samples and fills(samples % size)), None)
 
 
 def _all_replicas():

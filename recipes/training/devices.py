@@ -163,6 +163,9 @@ class Devices:
 
         Returns:
             dict.
+
+        Raises:
+            ValueError: if there are so few validation images that some device would have none of a batch.
         """
         if not self.several:
             return arguments
@@ -172,6 +175,11 @@ class Devices:
             return {**arguments, "validation_batch_size": size}
         if hasattr(validation, "order"):
             size = divided_batch(validation.samples, validation.batch_size)
+            if size is None:
+                raise ValueError(
+                    f"{validation.samples} validation images cannot be divided over {self.count} devices so that each "
+                    "has some of every batch: train on fewer devices, or give a larger `batch_size`."
+                )
             if size != validation.batch_size:
                 return {**arguments, "validation_data": _Rebatched(validation, size)}
         return arguments
