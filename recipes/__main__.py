@@ -42,19 +42,18 @@ def main(arguments=None):
     except ValueError as error:
         _complain(" ".join([str(error), *getattr(error, "__notes__", [])]))
         return 2
-    except ConnectionError as error:  # to another worker
-        print(f"zoo: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt as error:
         _complain(str(error) or "interrupted")
         return getattr(error, "status", 130)
     except Exception as error:
+        from recipes.training.devices import leave
         from recipes.training.faults import explain
 
         reason = explain(error)
         if reason is None:  # a bug, which a traceback helps to find
             raise
         _complain(reason)
+        leave(error)
         return 1
 
 

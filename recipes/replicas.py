@@ -137,6 +137,24 @@ def full_batch(samples, batch_size):
     return _full_batch(samples, batch_size, _all_replicas())
 
 
+def divided_batch(samples, batch_size):
+    """The same of a generator, each of whose batches is divided evenly: the whole ones must be so without a rest.
+
+    Args:
+        samples: int.
+        batch_size: int.
+
+    Returns:
+        int. `batch_size` itself on one device, and on JAX. None where there is none.
+
+    Example:
+
+    >>> divided_batch(22, 16)
+    16
+    """
+    return _divided_batch(samples, batch_size, _all_replicas())
+
+
 def even_batch(batch_size):
     """The next larger batch size, or this one, of which each replica gets as much.
 
@@ -182,6 +200,16 @@ def _full_batch(samples, batch_size, replicas):
 
     sizes = range(min(batch_size, samples), replicas - 1, -1) if replicas > 1 else ()
     return next((size for size in sizes if fills(size, size) and fills(samples % size, size)), batch_size)
+
+
+def _divided_batch(samples, batch_size, replicas):
+    def fills(batch):
+        return not batch or batch > (replicas - 1) * -(-batch // replicas)
+
+    if replicas == 1:
+        return batch_size
+    sizes = range(batch_size // replicas * replicas, 0, -replicas)
+    return next((size for size in sizes if size <= samples and fills(samples % size)), None)
 
 
 def _all_replicas():

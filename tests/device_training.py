@@ -114,7 +114,10 @@ def train(runs, devices, optimizer="sgd", pipeline="numpy", epochs=EPOCHS, stop=
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
         model.compile(OPTIMIZERS[optimizer](), loss, metrics=["accuracy"], jit_compile=run.jit_compile)
         losses = Losses()
-        validation = OPERATIONS[-1].evaluate(arrays[:22]), labels[:22]  # 22 does not divide
+        shown, normalize = arrays[:22], OPERATIONS[-1]  # 22 does not divide, and the 6 of the last batch less so
+        validation = normalize.evaluate(shown), labels[:22]
+        if pipeline == "tf.data":
+            validation = augment.ArrayGenerator(shown, labels[:22], [normalize], batch_size=BATCH, training=False)
         history = run.fit(
             model,
             data,
@@ -125,7 +128,7 @@ def train(runs, devices, optimizer="sgd", pipeline="numpy", epochs=EPOCHS, stop=
             shuffle=False,
             callbacks=[losses, Stop(stop)],
         )
-        predicted = predict_views(model, validation[0], views=1, batch_size=BATCH)
+        predicted = predict_views(model, normalize.evaluate(shown), views=1, batch_size=BATCH)
         return _found(run, model, history, losses, predicted)
 
 
@@ -219,6 +222,8 @@ def main():
             with contextlib.suppress(RuntimeError):
                 train(options.runs, devices, "sgd", stop=7)
             found = {"folder": str(max(options.runs.glob("trial-sgd-*")))}
+        elif name == "left":  # one that was stopped, on other devices
+            found = train(options.runs, devices, "sgd", folder=pathlib.Path(pipeline))
         elif name == "endless":
             train(options.runs, devices, epochs=10**6)
         else:

@@ -16,6 +16,8 @@ import pytest
 
 from recipes import replicas
 from recipes.training import devices
+from recipes.training.memory import InMemoryData
+from recipes.training.state import States
 
 ROOT = pathlib.Path(__file__).parents[1]
 SEVERAL = keras.backend.backend() != "torch"
@@ -74,7 +76,11 @@ def four(tmp_path_factory):
     if not SEVERAL:
         return None
     route = "tf.data" if keras.backend.backend() == "tensorflow" else "numpy"
-    cases = [f"everything/{route}", "detection", "pixels", "stopped"]
+    folder = tmp_path_factory.mktemp("one")
+    with pytest.raises(RuntimeError, match="stopped"):
+        device_training.train(folder, "auto", "sgd", stop=7)
+    (stopped,) = folder.iterdir()
+    cases = [f"everything/{route}", "detection", "pixels", "stopped", f"left/{stopped}"]
     found = lines(start(tmp_path_factory.mktemp("four"), 4, *cases))
     return {name.partition("/")[0]: each for name, each in found.items()}
 
@@ -106,10 +112,10 @@ def test_augmentation_does_not_repeat_on_other_devices(engine, four):
 def test_going_on_with_another_number_of_devices(engine, four, tmp_path):
     single = device_training.train(tmp_path, "auto", "sgd")
     folder = pathlib.Path(four["stopped"]["folder"])
-    left = device_training.train(folder.parent, "auto", "sgd", folder=folder)
-    np.testing.assert_allclose(left["losses"], single["losses"], atol=1e-4)  # six of them before, two now
-    for name, values in single["history"].items():
-        np.testing.assert_allclose(left["history"][name], values, atol=1e-4)
+    left = device_training.train(folder.parent, "auto", "sgd", folder=folder)  # six steps before, two now
+    assert four["left"]["devices"] == 4
+    for found in (left, four["left"]):
+        assert differences(found, single) < 1e-4
 
 
 @only_several
@@ -133,6 +139,10 @@ def test_two_workers_train_as_one_and_end_when_one_is_killed(engine, tmp_path):
         assert time.monotonic() - begin < 90
         assert first.returncode != 0
         assert "WorkerLost: Another worker of this run is gone" in error or "another task died" in error, error[-2000:]
+        (folder,) = set(runs.iterdir()) - {folders[0]}
+        epochs = States(folder / "state").newest()["epoch"]
+        left = device_training.train(runs, "auto", "sgd", epochs=epochs + 1, folder=folder)
+        assert np.isfinite(left["history"]["val_loss"]).all() and len(left["history"]["val_loss"]) == epochs + 1
     finally:
         for each in (first, second):
             each.kill()
@@ -165,9 +175,20 @@ def test_batches_that_cannot_be_shared():
         several.check(10)
     data = device_training.augment.ArrayGenerator(np.zeros((10, 2, 2, 1)), batch_size=4)
     with pytest.raises(ValueError, match="leave out the smaller last one. Received: 10 samples in batches of 4"):
-        several.given(data, 3, {})
+        several.steps(data, 3)
     with pytest.raises(ValueError, match="all epochs must have as many steps"):
-        several.given(device_training.augment.ArrayGenerator(np.zeros((8, 2, 2, 1)), batch_size=4), [2, 1], {})
+        several.steps(device_training.augment.ArrayGenerator(np.zeros((8, 2, 2, 1)), batch_size=4), [2, 1])
+
+
+def test_data_in_memory_keep_their_epochs():
+    several, operations = devices.Devices(count=2), lambda epoch: [device_training.augment.Resize(2 + epoch // 2)]
+    data = InMemoryData(np.zeros((8, 2, 2, 1)), np.arange(8), operations, batch_size=2)
+    assert several.steps(data, [3, 3]) == 3
+    stream = several.stream(data, 3)  # four steps are a pass
+    stream.set_epoch(1)
+    assert stream[2][1].tolist() == data.order(1)[2:4].tolist()
+    with pytest.raises(ValueError, match="images of one size"):
+        several.steps(data, [3, 3, 3])
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 8])
@@ -178,3 +199,8 @@ def test_each_replica_gets_some_of_every_batch(count):
         for batch in {size, samples % size or size}:
             filled = [min(-(-size // count), max(batch - number * -(-size // count), 0)) for number in range(count)]
             assert min(filled) > 0 or size == 32
+        size = replicas._divided_batch(samples, 32, count)
+        assert count == 8 or size is not None
+        if size is not None:
+            rest = samples % size or size
+            assert size <= 32 and not size % count and rest > (count - 1) * -(-rest // count)

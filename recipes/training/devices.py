@@ -9,10 +9,16 @@ so of dropout too; on TensorFlow each replica draws other masks.
 
 import contextlib
 import functools
+import os
+import re
+import sys
 
 import keras
+import numpy as np
 
+from recipes.replicas import divided_batch
 from recipes.replicas import full_batch
+from recipes.training.memory import InMemoryData
 
 WORDS = ("auto", "all", "workers")
 _OF_WORKERS = ("peer", "connect", "collective", "unavailable", "gloo", "heartbeat", "socket")
@@ -32,6 +38,24 @@ class WorkerLost(ConnectionError):
 
     def __init__(self, message):
         super().__init__(message)
+
+
+def leave(error):
+    """End the process, where an error says that other workers are gone, with the status 1 and without a farewell.
+
+    JAX would wait for them when Python ends, and abort when they do not come.
+
+    Args:
+        error: an exception.
+
+    Example:
+
+    >>> leave(ValueError("another error"))
+    """
+    if isinstance(error, WorkerLost):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 class Devices:
@@ -83,35 +107,81 @@ class Devices:
                 f"batch_size={fitting}. Received: batch_size={batch_size}"
             )
 
-    def given(self, data, steps_per_epoch, arguments):
-        """Arguments of `fit` that fit the devices; refuse training batches that cannot be shared.
+    def steps(self, data, steps_per_epoch):
+        """Steps of each epoch; refuse training batches that cannot be shared.
 
         Args:
             data: what is trained on.
             steps_per_epoch: int, or list of ints where epochs differ.
-            arguments: dict. Of `keras.Model.fit`.
 
         Returns:
-            dict.
+            int; on one device what was given.
 
         Raises:
             ValueError: if the last batch of an epoch is smaller, or epochs differ.
         """
         if not self.several:
-            return arguments
+            return steps_per_epoch
         size, samples = getattr(data, "batch_size", 1), getattr(data, "samples", 0)
         if samples and len(data) * size > samples:
             raise ValueError(
                 f"A batch is divided over {self.count} devices: leave out the smaller last one. "
                 f"Received: {samples} samples in batches of {size}"
             )
-        if not isinstance(steps_per_epoch, int):
+        steps = [*np.ravel(steps_per_epoch)]
+        if len(set(steps)) > 1:
             raise ValueError(
                 "On several devices all epochs must have as many steps: select samples on one device, in memory."
             )
-        if isinstance(arguments.get("validation_data"), tuple):
-            count, size = len(arguments["validation_data"][0]), arguments.get("validation_batch_size")
-            arguments = {**arguments, "validation_batch_size": full_batch(count, size or 32)}
+        operations = (
+            [data.operations_of(epoch) for epoch in range(len(steps))] if isinstance(data, InMemoryData) else []
+        )
+        if any(each != operations[0] for each in operations):
+            raise ValueError(
+                "On several devices all epochs must have images of one size, and the same operations: give "
+                'image_sides="", or leave out `devices`.'
+            )
+        return int(steps[0])
+
+    def stream(self, data, steps_per_epoch):
+        """What Keras's own `fit` is given on several devices of data in memory, whose passes need not be epochs.
+
+        Args:
+            data: what is trained on.
+            steps_per_epoch: int.
+
+        Returns:
+            A `keras.utils.PyDataset` of so many steps; other data, and on one device all, as they are.
+        """
+        return _Stream(data, steps_per_epoch) if self.several and isinstance(data, InMemoryData) else data
+
+    def given(self, arguments):
+        """Arguments of `fit` that fit the devices.
+
+        Args:
+            arguments: dict. Of `keras.Model.fit`.
+
+        Returns:
+            dict.
+
+        Raises:
+            ValueError: if there are so few validation images that some device would have none of a batch.
+        """
+        if not self.several:
+            return arguments
+        validation = arguments.get("validation_data")
+        if isinstance(validation, tuple):
+            size = full_batch(len(validation[0]), arguments.get("validation_batch_size") or 32)
+            return {**arguments, "validation_batch_size": size}
+        if hasattr(validation, "order"):
+            size = divided_batch(validation.samples, validation.batch_size)
+            if size is None:
+                raise ValueError(
+                    f"{validation.samples} validation images cannot be divided over {self.count} devices so that each "
+                    "has some of every batch: train on fewer devices, or give a larger `batch_size`."
+                )
+            if size != validation.batch_size:
+                return {**arguments, "validation_data": _Rebatched(validation, size)}
         return arguments
 
     def share(self, data, initial_epoch=0, step=0):
@@ -147,6 +217,39 @@ class Devices:
             list of `keras.callbacks.Callback`.
         """
         return []
+
+
+class _Stream(keras.utils.PyDataset):
+    """Pass after pass through data in memory, in epochs of a number of steps, as on one device."""
+
+    def __init__(self, data, steps):
+        super().__init__()
+        self.data, self.steps, self.epoch = data, steps, 0
+
+    def set_epoch(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, number):
+        made = divmod(self.epoch * self.steps + number, len(self.data))
+        return self.data.load(made[0], self.data.positions(*made))
+
+
+class _Rebatched(keras.utils.PyDataset):
+    """The same samples of an `augment.EpochGenerator`, in batches of another size."""
+
+    def __init__(self, data, batch_size):
+        super().__init__()
+        self.data, self.batch_size = data, batch_size
+
+    def __len__(self):
+        return -(-self.data.samples // self.batch_size)
+
+    def __getitem__(self, number):
+        index = self.data.order(0)[number * self.batch_size :][: self.batch_size]
+        return self.data.load(0, index)
 
 
 def choose_devices(devices="auto"):
@@ -240,8 +343,9 @@ def clear_errors(errors):
         text = next(found, None)
         if text is None:
             raise
+        text = re.sub(r"\{\{.*?\}\}", "", text).strip()  # where in its graph TensorFlow noticed it
         raise WorkerLost(
-            f"Another worker of this run is gone ({text.strip()[:200]}). Start all of them again, with --resume."
+            f"Another worker of this run is gone ({text[:200]}). Start all of them again, with --resume."
         ) from error
 
 

@@ -10,6 +10,7 @@ import keras
 from recipes.optimizers import Accumulated
 from recipes.optimizers.rates import innermost
 from recipes.optimizers.rates import multiply_learning_rate
+from recipes.training.devices import WorkerLost
 
 HALVINGS = 5  # of the learning rate, at most
 _SHOWN = 8  # samples of a batch that are named
@@ -175,8 +176,8 @@ def explain(error):
         error: an exception.
 
     Returns:
-        str, one line: a loss that is no number; what the system says of a file; that memory is used up; data that
-        are gone or cannot be read any more. Its notes come after it. None for any other error.
+        str, one line: a loss that is no number; a worker that is gone; what the system says of a file; that memory is
+        used up; data that are gone or cannot be read any more. Its notes come after it. None for any other error.
 
     Example:
 
@@ -219,7 +220,7 @@ def _chain(error):
 
 
 def _reason(error):
-    if isinstance(error, NonFiniteLoss):
+    if isinstance(error, (NonFiniteLoss, WorkerLost)):
         return str(error)
     text, kind = str(error), type(error).__name__
     if (

@@ -117,7 +117,7 @@ class Phases:
         told += [*self._trackers, self._progress, *callbacks, history]
         given = self._given(data, steps_per_epoch, arguments)
         given |= {"epochs": epochs, "initial_epoch": initial_epoch, "callbacks": told, "devices": self.devices}
-        fit_from(model, data, saving, **given)
+        fit_from(model, self.devices.stream(data, steps_per_epoch), saving, **given)
         saving.save_end()
         return history
 
@@ -153,7 +153,7 @@ class Phases:
 
     def _given(self, data, steps_per_epoch, arguments):
         """The arguments of `fit` for these data."""
-        arguments = self.devices.given(data, steps_per_epoch, arguments)
+        arguments = self.devices.given(arguments)
         if self.devices.several or not isinstance(data, memory.InMemoryData):
             return {**arguments, "steps_per_epoch": given_steps(data, steps_per_epoch)}
         given = {name: value for name, value in arguments.items() if name != "shuffle"}  # they have their own order

@@ -139,7 +139,7 @@ class Run:
         return self
 
     def __exit__(self, kind, error, traceback):
-        if isinstance(error, Exception) and self.folder is not None and self.folder.is_dir():
+        if isinstance(error, Exception) and self.devices.writes and self.folder is not None and self.folder.is_dir():
             faults.note(error, self.folder)
         self._phases.stop()
         if self._wandb_logger is not None:
@@ -173,6 +173,7 @@ class Run:
             ValueError: if the folder cannot be made, or wandb cannot begin a run.
             NonFiniteLoss: at the step whose loss is no finite number; as all errors it says what there is of the run.
         """
+        steps_per_epoch = self.devices.steps(data, steps_per_epoch)
         if self.folder is None:
             self.folder = self._make_folder()
             write_request(self.folder, self.record, self._request)

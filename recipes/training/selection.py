@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from recipes.training import session
 from recipes.training.memory import InMemoryData
 
 
@@ -110,6 +111,10 @@ class HardestSamples(keras.callbacks.Callback):
     def steps(self):
         """list of int. The steps of each epoch."""
         return [self.data.steps(count) for count in self.counts]
+
+    def on_train_begin(self, logs=None):
+        if session.on_several_devices() and min(self.counts) < self.data.samples:
+            raise ValueError("Samples are selected on one device: leave out `devices`, or the fractions.")
 
     def on_epoch_begin(self, epoch, logs=None):
         count = self.counts[min(epoch, len(self.counts) - 1)]
