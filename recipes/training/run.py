@@ -10,6 +10,7 @@ import warnings
 import keras
 import numpy as np
 
+from recipes.atomic import leftovers
 from recipes.atomic import write_atomically
 from recipes.callbacks import LearningRateLogger
 from recipes.optimizers.rates import multiply_learning_rate
@@ -156,6 +157,9 @@ class Run:
             self.runs = pathlib.Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
             if self._resumed:
                 self.folder = pathlib.Path(shutil.copytree(self.folder, self.runs / self.folder.name))
+        elif self._resumed:
+            for part in leftovers(self.folder):  # of a process that was killed while it wrote
+                part.unlink(missing_ok=True)
         self._stack.enter_context(session.session(self.seed, self.policy, self.devices, self.deterministic))
         return self
 
