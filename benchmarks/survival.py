@@ -1,6 +1,6 @@
 """Runs that are killed at random, and go on: whether they end with the weights and the history of one that is not.
 
-Each case is a recipe on one of the routes, small: on 560 of scikit-learn's digits (or drawn shapes), without pictures.
+Each case is a recipe on one of the routes, small: on 240 of scikit-learn's digits (or drawn shapes), without pictures.
 It is run to its end once. Then it is begun again, killed by SIGKILL, gone on with by `zoo run --resume`, perhaps killed
 again, and so on until it ends. Weights (with those of the optimizer) and `history.csv` must be the same bit for bit.
 
@@ -33,9 +33,9 @@ _CASES = {
         *("nature12k_cnn", "--demo", "--precision=mixed_float16", "--filters=2", "--epochs=2", "--pipeline=numpy"),
     ),
     "nature12k_cnn in memory": ("nature12k_cnn", *_DIGITS, "--filters=2", "--pipeline=memory", "--dropout=0.3"),
-    "nature12k_finetune, two phases": ("nature12k_finetune", *_DIGITS, "--image-size=16", "--epochs=2"),
+    "nature12k_finetune, two phases": ("nature12k_finetune", *_DIGITS, "--epochs=2"),
     "hep2_alexnet, growth": (
-        *("hep2_alexnet", *_DIGITS, "--epochs=3", "--schedule=constant", "--growth=1:2", "--accumulation-steps=2"),
+        *("hep2_alexnet", *_DIGITS, "--epochs=2", "--schedule=constant", "--growth=1:2", "--accumulation-steps=2"),
         *("--optimizer=sgd", "--evaluate-steps=3", "--batch-size=16", "--hidden-units=8"),
     ),
     "cifar10_speedrun, hardest samples": (
@@ -43,7 +43,7 @@ _CASES = {
         *("--batch-size=20", "--whitening-bias-epochs=1", "--test-time-views=0"),
     ),
     "cifar10_davidnet": ("cifar10_davidnet", *_DIGITS, "--epochs=1", "--warmup-epochs=0.5", "--batch-size=24"),
-    "leukemia_resnet": ("leukemia_resnet", *_DIGITS, "--image-size=16", "--epochs=2", "--batch-size=32"),
+    "leukemia_resnet": ("leukemia_resnet", *_DIGITS, "--epochs=2", "--batch-size=32"),
     "hep2_bit": (
         *("hep2_bit", *_DIGITS, "--depths=1,1,1,1", "--total-steps=12", "--evaluate-steps=6", "--batch-size=8"),
     ),
@@ -51,9 +51,10 @@ _CASES = {
         *("coco_retinanet", *_DIGITS, "--epochs=1", "--evaluate-epochs=1", "--channels=8", "--head-depth=1"),
     ),
 }
-_DIGITS_USED = 560
+_DIGITS_USED, _OF_VALIDATION = 240, 40
 _MOMENTS = {"any": 0.6, "writing a state": 0.2, "after the training": 0.2}
 _LONGEST = 600.0
+_FLUSH = 0.03  # seconds longer, as on a slow disk: a kill can fall into it
 
 
 class _Server:
@@ -119,11 +120,19 @@ def _import():
     digits = sklearn.datasets.load_digits()
     for name in ("data", "images", "target"):
         digits[name] = digits[name][:_DIGITS_USED]
+    split = sklearn.model_selection.train_test_split
     sklearn.datasets.load_digits = lambda **options: digits
+    sklearn.model_selection.train_test_split = lambda *arrays, **options: split(
+        *arrays, **options | {"test_size": _OF_VALIDATION}
+    )
     for module in [each for name, each in sys.modules.items() if name.startswith("recipes.reporting.")]:
         for name in [name for name in vars(module) if name.startswith("plot_")]:
             setattr(module, name, lambda *arguments, **options: None)
     plots.save = lambda figure, path: None
+    with contextlib.suppress(ImportError):
+        import tensorflow  # noqa: F401 - which Keras does on every backend, to set its seed
+    flush = os.fsync
+    os.fsync = lambda descriptor: (time.sleep(_FLUSH), flush(descriptor))[1]
     return sys.modules["recipes.__main__"].main
 
 
@@ -150,23 +159,27 @@ class _Run:
         self.left = set(self.runs.glob("*/**/.*.part*"))
         self.servers.rotate()
         process = self.servers[0].start([*arguments, "--quiet", f"--save-steps={self.save_steps}"])
-        begun, trained, kill_at, latest = None, None, None, time.monotonic() + _LONGEST
+        begun = trained = ended = kill_at = None
+        latest = time.monotonic() + _LONGEST
         while (status := self.servers[0].status(0.002 if moment == "writing a state" else 0.02)) is None:
             now = time.monotonic()
             begun = begun or (now if self.find("state/run.json") else None)
             trained = trained or (now if self.find("*model*.keras") else None)
+            ended = ended or (now if self.find("record.json") else None)
             self.states = max(self.states, self._newest())
             if kill_at is None and (trained if moment == "after the training" else moment and begun):
                 kill_at = now + wait
             if moment == "writing a state":
-                kill_at = now if self._newest() >= wait and self.find("state/.*.part*") else None
+                more = self._newest() - wait
+                kill_at = now if more > 0 or (more == 0 and self.find("state/.*.part*")) else None
             if now > latest or (kill_at and now >= kill_at):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
                 status = self.servers[0].status(None)
                 break
         if self.find("record.json"):  # it had ended
-            return (trained or time.monotonic()) - (begun or time.monotonic()), time.monotonic() - (trained or now)
+            ended = ended or time.monotonic()
+            return (trained or ended) - (begun or ended), ended - (trained or ended)
         if status != -signal.SIGKILL or now > latest:
             text = self.servers[0].errors.read_text(errors="replace")[-4000:]
             raise RuntimeError(f"{self.case} failed with {status}:\n{text}")
@@ -262,7 +275,7 @@ def _survive(run, measured, expected, options, rng):
     while not ended:
         moment = rng.choices(list(_MOMENTS), _MOMENTS.values())[0]
         moment = moment if not run.kills or rng.random() < options.again else None
-        wait = rng.uniform(0.0, 0.7 * (training + after if moment == "any" else after))
+        wait = rng.uniform(0.0, 0.6 * (training + after if moment == "any" else after))
         if moment == "writing a state":
             wait = rng.randrange(min(run.states, states - 1), states)
         try:
