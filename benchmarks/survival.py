@@ -40,7 +40,7 @@ _CASES = {
     ),
     "cifar10_speedrun, hardest samples": (
         *("cifar10_speedrun", *_DIGITS, "--epochs=2", "--image-sides=24,24", "--kept-fractions=1,0.5"),
-        *("--batch-size=20", "--whitening-bias-epochs=1", "--test-time-views=0"),
+        *("--batch-size=20", "--whitening-bias-epochs=1", "--test-time-views=1"),
     ),
     "cifar10_davidnet": ("cifar10_davidnet", *_DIGITS, "--epochs=1", "--warmup-epochs=0.5", "--batch-size=24"),
     "leukemia_resnet": ("leukemia_resnet", *_DIGITS, "--epochs=2", "--batch-size=32"),
