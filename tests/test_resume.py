@@ -14,6 +14,7 @@ import small_recipe
 
 import recipes
 from recipes.__main__ import main
+from recipes.atomic import leftovers
 from recipes.training.clock import Clock
 from recipes.training.resume import resume
 from recipes.training.state import Interrupted
@@ -73,9 +74,11 @@ def test_a_run_goes_on_whose_process_was_killed(small_run, tmp_path):
     (folder,) = (tmp_path / "left").iterdir()
     newest = States(folder / "state").paths()[-1]
     newest.write_bytes(newest.read_bytes()[:-1])  # as if it had been killed while it wrote, on a bad disk
+    (folder / ".model-0123abcd.part.keras").touch()  # or while it wrote the model, whatever the disk
     with pytest.warns(UserWarning, match="is damaged: its checksum"):
         record = resume(folder, recipe=small_recipe.train)
     assert_same(record, small_recipe.train(**SETTINGS, pipeline="numpy", runs=str(tmp_path / "through")))
+    assert not leftovers(folder)
 
 
 def test_the_command_line_goes_on(small_run, monkeypatch, capsys, tmp_path):

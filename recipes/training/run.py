@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import tempfile
 
+from recipes.atomic import leftovers
 from recipes.atomic import write_atomically
 from recipes.reporting import plots
 from recipes.reporting.detection import DetectionEvaluation
@@ -135,6 +136,9 @@ class Run:
             self.runs = pathlib.Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
             if self._resumed:
                 self.folder = pathlib.Path(shutil.copytree(self.folder, self.runs / self.folder.name))
+        elif self._resumed:
+            for part in leftovers(self.folder):  # of a process that was killed while it wrote
+                part.unlink(missing_ok=True)
         self._stack.enter_context(session.session(self.seed, self.policy, self.devices, self.deterministic))
         return self
 
