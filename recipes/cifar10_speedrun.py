@@ -179,7 +179,8 @@ def train(
         normalize,
         *([augment.Cutout(cutout)] if cutout else []),
     ]
-    sizes = [[augment.Resize(side)] if side else [] for side in _of_epochs("image_sides", int, image_sides, epochs)]
+    sides = _of_epochs("image_sides", int, image_sides, epochs)
+    sizes = [[augment.Resize(side)] if side else [] for side in sides]
     fractions = _of_epochs("kept_fractions", float, kept_fractions, epochs)
     views_of_all, views_of_unsure = _views(test_time_views)
     train_data = InMemoryData(
@@ -220,7 +221,7 @@ def train(
         jit_compile=run.jit_compile,
     )
     callbacks = [
-        *([_FreezeWhitening(whitening_bias_epochs)] if whitening_bias_epochs else []),
+        *([_FreezeWhitening(whitening_bias_epochs, sides)] if whitening_bias_epochs else []),
         *([hardest] if kept_fractions else []),
     ]
     history = run.fit(model, train_data, epochs=epochs, steps_per_epoch=steps, callbacks=callbacks)
@@ -279,16 +280,17 @@ def _views(text):
 class _FreezeWhitening(keras.callbacks.Callback):
     """From the epoch on in which its rate is 0, the bias of the whitening needs no gradient.
 
-    What is compiled already goes on to compute it, so this saves time where the size of the images
-    changes then, and alters nothing.
+    What is compiled already goes on to compute it, so this is for image sizes that come after that: it saves
+    time and alters no weight. It is the same for an epoch whether the run began with it or not.
     """
 
-    def __init__(self, epochs):
+    def __init__(self, epochs, sides):
         super().__init__()
-        self.epochs = epochs
+        self.epochs, self.sides = epochs, sides
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.model.get_layer("whiten_bias").frozen = epoch >= self.epochs
+        compiled = self.sides.index(self.sides[epoch])  # in the first epoch of that size
+        self.model.get_layer("whiten_bias").frozen = compiled >= self.epochs
 
 
 def _straight(warmup_fraction, first_fraction, final_fraction, steps):

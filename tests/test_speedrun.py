@@ -94,6 +94,17 @@ def test_freezing_the_bias_of_the_whitening_saves_work_and_changes_nothing(small
         np.testing.assert_allclose(own, other, rtol=1e-5, atol=1e-6)
 
 
+def test_an_epoch_freezes_the_same_whether_the_run_began_with_it_or_not():
+    model = zoo.SpeedNet()
+    callback = recipes.cifar10_speedrun._FreezeWhitening(1, [24, 24, 32])  # compiled in epochs 0 and 2
+    callback.set_model(model)
+    frozen = []
+    for epoch in (1, 2, 1):
+        callback.on_epoch_begin(epoch)
+        frozen.append(model.get_layer("whiten_bias").frozen)
+    assert frozen == [False, True, False]
+
+
 @pytest.mark.parametrize("option", ["brightness", "contrast", "cutout"])
 def test_further_augmentation_changes_what_is_seen(option, small, tmp_path):
     arguments = {**SHORT, "epochs": 1, "runs": str(tmp_path)}
