@@ -130,8 +130,8 @@ def test_two_workers_train_as_one_and_end_when_one_is_killed(engine, tmp_path):
         assert max(differences(each, single) for each in found) < 1e-4
         folders = sorted(runs.glob("*"))
         assert str(folders[0]) == found[0]["folder"] and pathlib.Path(found[1]["folder"]).parent != runs
-        until = time.monotonic() + 60
-        while len(list(runs.glob("*/history.csv"))) < 2 and time.monotonic() < until:
+        until, before = time.monotonic() + 120, set(folders[0].glob("state/*.bin"))
+        while set(runs.glob("*/state/*.bin")) <= before and time.monotonic() < until:  # of the endless one
             time.sleep(0.2)
         second.send_signal(signal.SIGKILL)
         begin = time.monotonic()
