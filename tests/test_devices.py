@@ -186,7 +186,7 @@ def test_data_in_memory_keep_their_epochs():
     assert several.steps(data, [3, 3]) == 3
     stream = several.stream(data, 3)  # four steps are a pass
     stream.set_epoch(1)
-    assert stream[2][1].tolist() == data.order(1)[2:4].tolist()
+    assert stream[2][1].tolist() == data.order(1)[2:4].tolist() == stream.positions(1, 2).tolist()
     with pytest.raises(ValueError, match="images of one size"):
         several.steps(data, [3, 3, 3])
 

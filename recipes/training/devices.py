@@ -233,8 +233,16 @@ class _Stream(keras.utils.PyDataset):
         return self.steps
 
     def __getitem__(self, number):
-        made = divmod(self.epoch * self.steps + number, len(self.data))
-        return self.data.load(made[0], self.data.positions(*made))
+        place = self._place(self.epoch, number)
+        return self.data.load(place[0], self.data.positions(*place))
+
+    def positions(self, epoch, step):
+        """int array: of what samples a batch is made; what names those of a loss that is no number."""
+        return self.data.positions(*self._place(epoch, step))
+
+    def _place(self, epoch, step):
+        """The pass through the data, and the step of it."""
+        return divmod(epoch * self.steps + step, len(self.data))
 
 
 class _Rebatched(keras.utils.PyDataset):

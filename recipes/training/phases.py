@@ -98,6 +98,7 @@ class Phases:
         self, model, data, measuring, callbacks, goes_on, *, epochs, steps_per_epoch, initial_epoch=0, **arguments
     ):
         """A phase of the training, from the last state of it on if it is to go on."""
+        data = self.devices.stream(data, steps_per_epoch)
         guard = faults.FiniteLoss(data, steps_per_epoch, initial_epoch)
         table = HistoryTable(str(self._folder / HISTORY), append=goes_on or self._phase > 0)
         history = keras.callbacks.History()
@@ -117,7 +118,7 @@ class Phases:
         told += [*self._trackers, self._progress, *callbacks, history]
         given = self._given(data, steps_per_epoch, arguments)
         given |= {"epochs": epochs, "initial_epoch": initial_epoch, "callbacks": told, "devices": self.devices}
-        fit_from(model, self.devices.stream(data, steps_per_epoch), saving, **given)
+        fit_from(model, data, saving, **given)
         saving.save_end()
         return history
 
