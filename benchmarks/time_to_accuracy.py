@@ -7,6 +7,7 @@ imports, data, compilation, training, the last evaluation, the files that a run 
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -42,8 +43,11 @@ def main():
     parser.add_argument("--peer-seeds", type=int, default=1, help="runs of the peer (default: %(default)s)")
     parser.add_argument("--ours", default=_OURS, help="command (default: %(default)s)")
     parser.add_argument("--peer", default=_PEER, help="command (default: %(default)s)")
+    parser.add_argument("--runs", type=pathlib.Path, help="folder in which the files of each run are kept")
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write, anew after each run")
     options = parser.parse_args()
+    if options.runs and options.runs.exists():
+        parser.error(f"--runs must be a folder that is not there yet. Received: {options.runs}")
     runs = []
     for seed in range(max(options.seeds, options.peer_seeds)):
         for contender, seeds in (("ours", options.seeds), ("torch", options.peer_seeds)):
@@ -71,7 +75,7 @@ def run(contender, seed, options):
         RuntimeError: if the process fails.
     """
     command = options.ours if contender == "ours" else options.peer
-    with tempfile.TemporaryDirectory() as folder:
+    with _folder(contender, seed, options) as folder:
         named = {
             "python": sys.executable,
             "benchmarks": pathlib.Path(__file__).parent,
@@ -100,6 +104,15 @@ def run(contender, seed, options):
         "device": left["device"],
         "versions": left["versions"],
     }
+
+
+def _folder(contender, seed, options):
+    """Where a run leaves its files: until they are read, or for good."""
+    if not options.runs:
+        return tempfile.TemporaryDirectory()
+    folder = options.runs.resolve() / f"{contender}-seed{seed}"
+    folder.mkdir(parents=True)
+    return contextlib.nullcontext(folder)
 
 
 def summarize(runs, options):
