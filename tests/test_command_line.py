@@ -1,5 +1,6 @@
 """The command line: what each command shows and leaves, and one line for what is wrong."""
 
+import copy
 import importlib.metadata
 import json
 import subprocess
@@ -16,6 +17,7 @@ from recipes.catalogue import list_recipes
 from recipes.cifar10_davidnet import EXPERIMENTS
 from recipes.cifar10_davidnet import train
 from recipes.reporting import tables
+from recipes.reporting.records import measured
 from recipes.training.progress import Progress
 
 RUN = ["run", "cifar10_davidnet", "--epochs", "2", "--batch-size", "80"]
@@ -175,3 +177,12 @@ def test_no_option_of_a_recipe_is_one_of_its_commands(command, recipe, capsys):
     with pytest.raises(SystemExit, match="0"):
         main([command, recipe, "--help"])
     assert "--experiment" in capsys.readouterr().out
+
+
+def test_a_line_of_runs_states_the_accuracy_by_views_beside_that_of_the_images():
+    record = next(record for record in measured() if record.recipe == "cifar10_speedrun")
+    other = copy.deepcopy(record)
+    record.metrics["final"] |= {"val_accuracy": 0.93, "val_accuracy_tta": 0.94}
+    other.metrics["final"] |= {"val_accuracy": 0.91, "val_accuracy_tta": 0.94}
+    (line,) = tables.summarize([record, other])
+    assert line.startswith("92.00% +- 1.41, by views 94.00% +- 0.00 (n=2), cifar10, ")

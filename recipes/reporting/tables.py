@@ -14,6 +14,7 @@ from recipes.reporting.records import measured
 
 _FIGURES = (  # name, title, factor, digits, unit
     ("val_accuracy", "", 100, 2, "%"),
+    ("val_accuracy_tta", "by views ", 100, 2, "%"),
     ("val_AP", "AP ", 1, 3, ""),
     ("val_AP50", "AP50 ", 1, 3, ""),
 )
@@ -117,8 +118,8 @@ def summarize(records):
         records: list of `Record`, of one experiment.
 
     Returns:
-        A list of str: mean and spread of the final validation accuracy, number of runs, epochs,
-        data, seconds, device, date; and the arguments in which groups differ.
+        A list of str: mean and spread of the final validation accuracy, also by several views where they
+        were taken, number of runs, epochs, data, seconds, device, date; and the arguments in which groups differ.
 
     Example:
 
