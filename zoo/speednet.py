@@ -125,6 +125,7 @@ def SpeedNet(
             3,
             padding="same",
             use_bias=False,
+            pool_size=2 if pool else 1,
             kernel_initializer=kernel_initializer.clone(),
             name=f"{name}_conv",
         )(x)
