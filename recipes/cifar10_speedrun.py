@@ -106,6 +106,7 @@ def train(
     batch_size: int = 2000,
     image_sides: str = "",
     kept_fractions: str = "",
+    ghost_batches: int = 1,
     optimizer: Literal["muon", "sgd"] = "muon",
     learning_rate: float = 0.24,
     weight_decay: float = 2e-6,
@@ -136,6 +137,8 @@ def train(
             "24,24,32"; "" leaves them as they are. Defaults to "".
         kept_fractions: str. Of the images, those that are trained on in each epoch, such as "1,0.5,0.5":
             the hardest, by the loss that each had last; "" for all of them. Defaults to "".
+        ghost_batches: int. Parts of a batch, each of which is normalised by its own statistics, and which
+            TensorFlow computes side by side on a CPU. Defaults to 1.
         optimizer: one of "muon" (of the convolutions; SGD for the rest), "sgd". Defaults to "muon".
         learning_rate: float. Of the convolutions with "muon", with "sgd" decoupled: for 1024
             examples. Defaults to 0.24.
@@ -168,7 +171,8 @@ def train(
     Reference:
         https://arxiv.org/abs/2404.00498
     """
-    session.one_operation_at_a_time()
+    _check_parts(ghost_batches, batch_size)
+    session.side_by_side(ghost_batches)
     dataset = load_digits() if data == "digits" else load_cifar10(data_dir)
     dataset.steps(batch_size, epochs)  # refuses what leaves no batch or epoch
     normalize = augment.Normalize(dataset.mean, dataset.std)
@@ -197,6 +201,7 @@ def train(
     steps = hardest.steps
 
     muon = optimizer == "muon"
+    momentum = zoo.speednet.SIZES[size].get("batch_normalization_momentum", 0.6)
     model = zoo.SpeedNet(
         input_shape=(None, None, 3),
         classes=len(dataset.class_names),
@@ -207,7 +212,7 @@ def train(
         head_initializer=keras.initializers.RandomUniform(-(3**0.5), 3**0.5) if muon else None,
         logit_scale=logit_scale,
         epsilon=_EPSILON,
-        **zoo.speednet.SIZES[size],
+        **zoo.speednet.SIZES[size] | {"batch_normalization_momentum": momentum ** (1 / ghost_batches)},
     )
     zoo.whiten(model, normalize.evaluate(dataset.train_images[:5000]))
     schedule = _straight(warmup_fraction, first_fraction, final_fraction, sum(steps))
@@ -215,23 +220,24 @@ def train(
     optimizer = groups(learning_rate, weight_decay, batch_size, schedule, sum(steps[:whitening_bias_epochs]))
     if lookahead:
         optimizer = Lookahead(optimizer, decay=schedules.PowerRamp(0.95**5, total_steps=sum(steps), power=3))
-    model.compile(
+    in_parts = zoo.ghost_batches(model, ghost_batches)
+    in_parts.compile(
         optimizer=optimizer,
         loss=loss,
         metrics=["accuracy", *([hardest.metric] if kept_fractions else [])],
         jit_compile=run.jit_compile,
     )
     callbacks = [
-        *([_FreezeWhitening(whitening_bias_epochs, sides)] if whitening_bias_epochs else []),
+        *([_FreezeWhitening(model, whitening_bias_epochs, sides)] if whitening_bias_epochs else []),
         *([hardest] if kept_fractions else []),
     ]
-    history = run.fit(model, train_data, epochs=epochs, steps_per_epoch=steps, callbacks=callbacks)
+    history = run.fit(in_parts, train_data, epochs=epochs, steps_per_epoch=steps, callbacks=callbacks)
     with run.clock.measure("evaluate"):
         images, labels = normalize.evaluate(dataset.validation_images), dataset.validation_labels
-        views = predict_views(model, images, views_of_all)
+        views = predict_views(in_parts, images, views_of_all)
         logits = mean_of_views(views)
         for count, fraction in views_of_unsure:
-            logits = refine(model, images, logits, fraction, count)
+            logits = refine(in_parts, images, logits, fraction, count)
         metrics = {"val_accuracy": accuracy(views[0], labels), "val_accuracy_tta": accuracy(logits, labels)}
     return run.finish(
         model,
@@ -244,6 +250,14 @@ def train(
             dataset.train_images.shape[1:3], "stretch", dataset.mean, dataset.std, dataset.class_names
         ),
     )
+
+
+def _check_parts(ghost_batches, batch_size):
+    if ghost_batches < 1 or batch_size % ghost_batches:
+        raise ValueError(
+            "`ghost_batches` must be 1 or more, and divide the batch. "
+            f"Received: ghost_batches={ghost_batches}, batch_size={batch_size}"
+        )
 
 
 def _of_epochs(name, kind, text, epochs):
@@ -285,13 +299,13 @@ class _FreezeWhitening(keras.callbacks.Callback):
     time and alters no weight. It is the same for an epoch whether the run began with it or not.
     """
 
-    def __init__(self, epochs, sides):
+    def __init__(self, model, epochs, sides):
         super().__init__()
-        self.epochs, self.sides = epochs, sides
+        self.bias, self.epochs, self.sides = model.get_layer("whiten_bias"), epochs, sides
 
     def on_epoch_begin(self, epoch, logs=None):
         compiled = self.sides.index(self.sides[epoch])  # in the first epoch of that size
-        self.model.get_layer("whiten_bias").frozen = compiled >= self.epochs
+        self.bias.frozen = compiled >= self.epochs
 
 
 def _straight(warmup_fraction, first_fraction, final_fraction, steps):

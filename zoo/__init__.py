@@ -14,6 +14,7 @@ from zoo.convolution import Conv2D
 from zoo.convolution import StandardizedConv2D
 from zoo.davidnet import DavidNet
 from zoo.davidnet import ResNet9
+from zoo.ghost import ghost_batches
 from zoo.group_normalization import GroupNormalization
 from zoo.initializers import Dirac
 from zoo.normalization import BatchNormalization
@@ -76,6 +77,7 @@ __all__ = [
     *_BUILDERS,
     "bit_weights",
     "boxes",
+    "ghost_batches",
     "keras_files",
     "list_models",
     "weights",
