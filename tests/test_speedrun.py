@@ -24,6 +24,7 @@ def small(monkeypatch):
     data = few()
     monkeypatch.setattr(recipes.cifar10_speedrun, "load_digits", lambda: data)
     monkeypatch.setattr(zoo.speednet, "SIZES", {size: {"widths": (24, 8, 8)} for size in (94, 95, 96)})
+    return data
 
 
 def values(schedule, steps):
@@ -96,8 +97,7 @@ def test_freezing_the_bias_of_the_whitening_saves_work_and_changes_nothing(small
 
 def test_an_epoch_freezes_the_same_whether_the_run_began_with_it_or_not():
     model = zoo.SpeedNet()
-    callback = recipes.cifar10_speedrun._FreezeWhitening(1, [24, 24, 32])  # compiled in epochs 0 and 2
-    callback.set_model(model)
+    callback = recipes.cifar10_speedrun._FreezeWhitening(model, 1, [24, 24, 32])  # compiled in epochs 0 and 2
     frozen = []
     for epoch in (1, 2, 1):
         callback.on_epoch_begin(epoch)
@@ -112,6 +112,16 @@ def test_further_augmentation_changes_what_is_seen(option, small, tmp_path):
         train("gpu94", **arguments, **more).history["loss"] for more in ({}, {option: 8 if option == "cutout" else 0.6})
     )
     assert plain != changed
+
+
+def test_ghost_batches_train_the_model_that_is_kept(small, tmp_path):
+    record = train("gpu94", **SHORT, ghost_batches=2, runs=str(tmp_path))
+    assert np.isfinite(record.history["loss"]).all() and record.model.name == "speednet"
+    assert not np.allclose(keras.ops.convert_to_numpy(record.model.get_layer("head").kernel), 0)
+    np.testing.assert_allclose(record.model.get_layer("group1_1_bn").momentum, 0.6**0.5)
+    images = small.validation_images / 255.0
+    _, accuracy = record.model.evaluate(images, small.one_hot(small.validation_labels), verbose=0)
+    assert 0 <= accuracy <= 1 and isinstance(record.model.optimizer, recipes.optimizers.Grouped)
 
 
 def test_the_bias_of_the_whitening_may_be_left_out(small, tmp_path):
@@ -134,6 +144,8 @@ def test_the_bias_of_the_whitening_may_be_left_out(small, tmp_path):
         ({"test_time_views": "1,6"}, "`test_time_views`.*'1,6'"),
         ({"test_time_views": "1:0.5"}, "`test_time_views`.*0.5"),
         ({"size": 93}, "`size`.*93"),
+        ({"ghost_batches": 0}, "`ghost_batches`.*0"),
+        ({"ghost_batches": 3}, "`ghost_batches`.*3, batch_size=40"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_written(wrong, message, small, tmp_path):
