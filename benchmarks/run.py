@@ -39,6 +39,7 @@ class Benchmark:
 BENCHMARKS = [
     Benchmark("imports", quick=["--rounds", "1"]),
     Benchmark("overhead", ("tensorflow", "jax", "torch"), ["--rounds", "1", "--steps", "50", "--epochs", "1"]),
+    Benchmark("layers", ("tensorflow",), ["--rounds", "1", "--steps", "1", "--warm-up", "1"]),
     Benchmark("memory", ("tensorflow",), ["--batch-size", "64", "--steps", "2"]),
     Benchmark("image_folder", quick=["--rounds", "1", "--images", "64", "--steps", "5", "--warm-up", "4"]),
     Benchmark(

@@ -20,11 +20,13 @@ import numpy as np
 
 _LEARNING_RATE, _MOMENTUM, _L2 = 0.01, 0.9, 5e-4
 _LIBRARIES = ("ours", "keras", "torch")
+_PARTS = 2
 _OBJECTS = 16  # in an image for a detector
 _NOTES = [
     "images are synthetic: noise, random labels and boxes; only speed is measured",
     "the contenders of a model train the same network; trainable parameters are in the record",
     "keras: the same network with Keras's own layers wherever ours has a drop-in for one of them",
+    f"parts: ours, in {_PARTS} ghost batches that are computed side by side",
     "torch: torchvision's networks; DavidNet, SpeedNet, BiT and RetinaNet written by hand; channels last",
     "RetinaNet: frozen statistics, which Keras's own layers have not; the loss of each image by itself, as published",
     "Keras: train_on_batch, which reads the loss each step; torch: a plain loop, which never waits for it",
@@ -65,7 +67,7 @@ class Model:
 
 MODELS = {
     "DavidNet": Model("DavidNet", "davidnet", 512),
-    "SpeedNet": Model("SpeedNet", "speednet", 500),
+    "SpeedNet": Model("SpeedNet", "speednet", 1000, libraries=(*_LIBRARIES, "parts")),
     "ResNet18": Model("ResNet18", "resnet18_cifar", 128, arguments={"stem": "cifar"}),
     "ResNet50": Model("ResNet50", "resnet50", 16, 224, 1000),
     "AlexNet": Model("AlexNet", "alexnet", 64, 224, 1000),
@@ -79,6 +81,11 @@ MODELS = {
 def train_ours(model, options):
     """Time our network and optimizer, as a recipe trains them, on the current Keras backend."""
     return _train_keras(model, options)
+
+
+def train_parts(model, options):
+    """Time the same in ghost batches, side by side."""
+    return _train_keras(model, options, _PARTS)
 
 
 def train_keras(model, options):
@@ -143,7 +150,7 @@ def _torch_loss(model, targets, device):
     return lambda outputs: torch.nn.functional.cross_entropy(outputs, targets)
 
 
-def _train_keras(model, options):
+def _train_keras(model, options, parts=1):
     import keras
 
     import zoo
@@ -153,6 +160,8 @@ def _train_keras(model, options):
     from recipes.training.detection import DetectionModel
 
     policy = "mixed_bfloat16" if options.precision == "bfloat16" else "float32"
+    if parts > 1:
+        session.side_by_side(parts)
     with session.session(0, policy):
         build = functools.partial(
             getattr(zoo, model.builder), classes=model.classes, input_shape=model.image_shape, **model.arguments
@@ -166,7 +175,7 @@ def _train_keras(model, options):
             network = DetectionModel(build(), DetectionLoss())
             network.compile(**compilation)
         else:
-            network = build(classifier_activation=None)
+            network = zoo.ghost_batches(build(classifier_activation=None), parts)
             network.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), **compilation)
         images, labels = keras.tree.map_structure(keras.ops.convert_to_tensor, _batch(model, options))
         speed = measure.images_per_second(
@@ -190,11 +199,16 @@ def _plain_layers(module):
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, keras.layers.Layer) and hasattr(keras.layers, name)
     }
-    vars(module).update({name: getattr(keras.layers, name) for name in ours})
+    vars(module).update({name: _without_ours(getattr(keras.layers, name)) for name in ours})
     try:
         yield
     finally:
         vars(module).update(ours)
+
+
+def _without_ours(layer):
+    """Keras's own layer, given an argument that it has not."""
+    return lambda *arguments, pool_size=1, **more: layer(*arguments, **more)
 
 
 def _batch(model, options):
@@ -209,7 +223,7 @@ def _batch(model, options):
     return images, {"boxes": boxes.astype("float32"), "labels": rng.integers(model.classes, size=(size, _OBJECTS))}
 
 
-_TRAIN = {"ours": train_ours, "keras": train_keras, "torch": train_torch}
+_TRAIN = {"ours": train_ours, "keras": train_keras, "torch": train_torch, "parts": train_parts}
 _CONTENDERS = {
     f"{name}, {library}": functools.partial(_TRAIN[library], model)
     for name, model in MODELS.items()
@@ -218,7 +232,13 @@ _CONTENDERS = {
 _RATIOS = [
     (f"{name}, {first}", f"{name}, {second}")
     for name, model in MODELS.items()
-    for first, second in (("ours", "torch"), ("ours", "keras"), ("keras", "torch"))
+    for first, second in (
+        ("ours", "torch"),
+        ("ours", "keras"),
+        ("keras", "torch"),
+        ("parts", "ours"),
+        ("parts", "torch"),
+    )
     if {first, second} <= set(model.libraries)
 ]
 

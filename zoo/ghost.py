@@ -1,5 +1,7 @@
 """Ghost batch normalisation: each part of a batch is normalised by its own statistics."""
 
+import itertools
+
 import keras
 
 
@@ -70,14 +72,14 @@ class Parts(keras.layers.Layer):
 
     def call(self, inputs):
         places = self._places(keras.ops.shape(inputs)[0])
-        return [inputs[first:end] for first, end in zip(places, places[1:])]
+        return [inputs[first:end] for first, end in itertools.pairwise(places)]
 
     def compute_output_shape(self, input_shape):
         samples, *shape = input_shape
         if samples is None:
             return [tuple(input_shape)] * self.parts
         places = self._places(samples)
-        return [(end - first, *shape) for first, end in zip(places, places[1:])]
+        return [(end - first, *shape) for first, end in itertools.pairwise(places)]
 
     def _places(self, samples):
         if isinstance(samples, int) and samples < self.parts:
