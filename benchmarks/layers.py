@@ -3,7 +3,8 @@
     KERAS_BACKEND=tensorflow python benchmarks/layers.py --output benchmarks/results/layers-tensorflow-cpu.json
 
 The works are those of SpeedNet, whose step they are most of: 500 images, each layer at the sizes at which the
-network has it. On TensorFlow, where ours differ from Keras's own.
+network has it, on one of two cores, as ghost batches are computed side by side. On TensorFlow, where ours differ
+from Keras's own.
 """
 
 import argparse
@@ -59,6 +60,7 @@ def train(work, library, options):
     import zoo
     from recipes.training import session
 
+    session.side_by_side(options.side_by_side)
     ours = library == "ours"
     own = {"pool_size": 2} if work.pools and ours else {}
     layer = getattr(zoo if ours else keras.layers, work.layer)(*work.arguments, **own, dtype="mixed_bfloat16")
@@ -95,6 +97,12 @@ def main():
         description=__doc__.split("\n\n")[0], epilog="KERAS_BACKEND must be tensorflow, where ours differ from Keras's."
     )
     measure.add_options(parser, rounds=3, contenders=_CONTENDERS)
+    parser.add_argument(
+        "--side-by-side",
+        type=int,
+        default=2,
+        help="operations that share the cores, of which one is timed: 1 gives it all of them (default: %(default)s)",
+    )
     parser.add_argument("--steps", type=int, default=10, help="timed steps in a round (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=3, help="steps before the clock starts (default: %(default)s)")
     measure.race(__file__, parser.parse_args(), _CONTENDERS, _RATIOS, _NOTES)
