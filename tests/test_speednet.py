@@ -184,6 +184,19 @@ def test_whitening_has_one_sign_whatever_the_library_gives(monkeypatch):
     np.testing.assert_array_equal(zoo.whitening_kernel(images), expected)
 
 
+def test_no_filter_is_blind_to_gray_images():
+    """Two thirds of the directions are differences of equal channels: the filters for the others come three times."""
+    gray = np.repeat(np.random.default_rng(1).normal(size=(20, 16, 16, 1)), 3, axis=-1).astype("float32")
+    kernel = zoo.whitening_kernel(gray)
+    patches = np.lib.stride_tricks.sliding_window_view(gray, (2, 2), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
+    outputs = patches.reshape(-1, 12) @ kernel.reshape(12, 24)
+    np.testing.assert_allclose(np.mean(outputs**2, axis=0), 1, atol=1e-2)
+    np.testing.assert_array_equal(kernel[..., 12:], -kernel[..., :12])
+    moments = outputs[:, 8:12].T @ outputs[:, 8:12] / len(outputs)
+    np.testing.assert_allclose(moments, np.eye(4), atol=1e-2)
+    assert np.isfinite(zoo.whitening_kernel(np.zeros_like(gray))).all()
+
+
 def test_whiten_sets_the_layer():
     model, images = zoo.SpeedNet(**SMALL), draw(50, 32, 32, 3)
     zoo.whiten(model, images)

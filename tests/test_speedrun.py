@@ -124,6 +124,14 @@ def test_ghost_batches_train_the_model_that_is_kept(small, tmp_path):
     assert 0 <= accuracy <= 1 and isinstance(record.model.optimizer, recipes.optimizers.Grouped)
 
 
+def test_gray_images_are_learned_in_bfloat16(monkeypatch, tmp_path):
+    """Between their equal channels nothing varies, and gradients of what never varies drowned all others."""
+    monkeypatch.setattr(zoo.speednet, "SIZES", {94: {"widths": (32, 32, 32)}})
+    arguments = {**SHORT, "batch_size": 100, "precision": "mixed_bfloat16", "image_sides": "16,16"}
+    record = train("demo", **arguments, runs=str(tmp_path))
+    assert record.history["accuracy"][-1] > 0.6
+
+
 def test_the_bias_of_the_whitening_may_be_left_out(small, tmp_path):
     record = train("gpu94", **{**SHORT, "epochs": 1}, whitening_bias_epochs=0, runs=str(tmp_path))
     assert "whiten_bias" not in [layer.name for layer in record.model.layers]

@@ -3,6 +3,7 @@
 import numpy as np
 
 _CHUNK = 500  # images whose patches are in memory at once
+_LEAST = 1e-7  # of the largest eigenvalue; what is below is rounding
 
 
 def whitening_kernel(images, kernel_size=2, epsilon=5e-4):
@@ -11,6 +12,10 @@ def whitening_kernel(images, kernel_size=2, epsilon=5e-4):
     The filters are the eigenvectors of the second moment of all patches, each divided by the root of
     its eigenvalue, in rising order of these; then their negations, so that no activation that cuts
     off one side loses anything. The mean is not subtracted.
+
+    Directions in which patches do not vary, such as those between the channels of gray images, are no filters:
+    the others are repeated in their place. A channel that is the same everywhere would come out of each batch
+    normalisation with a gradient `epsilon ** -0.5` times as large, and in bfloat16 drown all others.
 
     Args:
         images: float array `(samples, height, width, channels)`, normalised. Some thousands are enough.
@@ -41,6 +46,7 @@ def whitening_kernel(images, kernel_size=2, epsilon=5e-4):
     eigenvalues, eigenvectors = np.linalg.eigh(moment)
     # Rounding may leave the least of them below 0.
     filters = eigenvectors * _signs(eigenvectors) / np.sqrt(np.maximum(eigenvalues, 0) + epsilon)
+    filters = _varying(filters, eigenvalues)
     kernel = np.concatenate([filters, -filters], axis=1)
     return kernel.reshape(kernel_size, kernel_size, images.shape[-1], -1).astype("float32")
 
@@ -98,6 +104,15 @@ def _second_moment(images, kernel_size):
         total += patches.T @ patches
         count += len(patches)
     return total / count
+
+
+def _varying(filters, eigenvalues):
+    """The filters, those that see nothing replaced by the others in turn."""
+    blind = np.flatnonzero(eigenvalues < _LEAST * eigenvalues[-1])
+    filters = filters.copy()
+    if len(blind) < len(eigenvalues):
+        filters[:, blind] = filters[:, len(blind) + np.arange(len(blind)) % (len(eigenvalues) - len(blind))]
+    return filters
 
 
 def _signs(vectors):
