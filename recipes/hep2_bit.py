@@ -50,7 +50,9 @@ EXPERIMENTS = {
         _SMALL | {"total_steps": 600}, "", "600 images of 96x96 in 3 classes, random weights, two CPU cores"
     ),
     "demo": Experiment(
-        _SMALL | _DIGITS | {"total_steps": 100}, "", "scikit-learn's digits, random weights, no download"
+        _SMALL | _DIGITS | {"total_steps": 100, "base_lr": 0.01},
+        "",
+        "scikit-learn's digits, random weights, no download",
     ),
 }
 
