@@ -6,6 +6,10 @@ import math
 import keras
 import numpy as np
 
+# Of GELU's polynomials: beyond the bound they are 0 or 1, and with more terms bfloat16 would not be nearer.
+_BOUND = 4.5
+_TERMS = 10
+
 
 @keras.saving.register_keras_serializable(package="zoo")
 class Activation(keras.layers.Activation):
@@ -109,10 +113,6 @@ def _polynomial(function, inputs):
     for coefficient in reversed(_coefficients(function)):
         result = result * square + coefficient
     return result * x + 0.5
-
-
-_BOUND = 4.5
-_TERMS = 10
 
 
 @functools.lru_cache
