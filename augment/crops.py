@@ -5,6 +5,7 @@ import math
 
 from augment import arrays
 from augment import boxes as box_sides
+from augment.draws import below
 from augment.draws import first_accepted
 from augment.operation import Operation
 from augment.operation import check_number
@@ -289,21 +290,47 @@ class RandomResizedCrop(Operation):
         check_range("ratio", self.ratio, 1e-6)
 
     def draw(self, stream, image_shape):
-        height, width, _ = image_shape
+        return self.first_that_fits(self.proposals(stream), image_shape)
+
+    def proposals(self, stream):
+        """Draw all that is random, whatever the shape of the images.
+
+        Args:
+            stream: an `augment.draws.Stream`.
+
+        Returns:
+            float32 `(4, batch, 10)`: area as a fraction of the image's, width over height, and the place between
+            the image's sides in [0, 1), from the top and from the left.
+        """
         area = stream.uniform(*self.scale, count=self.PROPOSALS)
         xp = arrays.namespace(area)
-        area = area * xp.cast(height * width, "float32")
         ratio = xp.exp(stream.uniform(*map(math.log, self.ratio), count=self.PROPOSALS))
+        top, left = stream.uniform(count=self.PROPOSALS), stream.uniform(count=self.PROPOSALS)
+        return xp.stack([area, ratio, top, left])
+
+    def first_that_fits(self, proposals, image_shape):
+        """Choose the part of each image.
+
+        Args:
+            proposals: what `proposals` returned.
+            image_shape: (height, width, channels), the sides integers or integer tensors.
+
+        Returns:
+            dict of "top", "left", "height" and "width" to int32 `(batch, 1)`.
+        """
+        height, width, _ = image_shape
+        xp = arrays.namespace(proposals)
+        area, ratio = proposals[0] * xp.cast(height * width, "float32"), proposals[1]
         new_width = xp.cast(xp.round(xp.sqrt(area * ratio)), "int32")
         new_height = xp.cast(xp.round(xp.sqrt(area / ratio)), "int32")
         fits = (new_width > 0) & (new_width <= width) & (new_height > 0) & (new_height <= height)
-        proposals = {
-            "top": stream.integers(xp.maximum(height - new_height + 1, 1), self.PROPOSALS),
-            "left": stream.integers(xp.maximum(width - new_width + 1, 1), self.PROPOSALS),
+        choices = {
+            "top": below(proposals[2], xp.maximum(height - new_height + 1, 1)),
+            "left": below(proposals[3], xp.maximum(width - new_width + 1, 1)),
             "height": new_height,
             "width": new_width,
         }
-        return first_accepted(proposals, fits, self._centred(image_shape, *self.ratio))
+        return first_accepted(choices, fits, self._centred(image_shape, *self.ratio))
 
     def apply(self, images, choice):
         part = choice["top"], choice["left"], choice["height"], choice["width"]

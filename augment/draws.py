@@ -126,9 +126,7 @@ class Stream:
         Returns:
             int32 `(batch, count)`.
         """
-        xp = self._xp
-        number = xp.cast(xp.floor(self.uniform(count=count) * xp.cast(stop, "float32")), "int32")
-        return xp.minimum(number, stop - 1)  # a product may round up to `stop`
+        return below(self.uniform(count=count), stop)
 
     def chance(self, probability):
         """Draw yes or no.
@@ -254,6 +252,27 @@ def permutation(seed, epoch, index):
     """
     order = Stream(seed, epoch, index, operation=_ORDER).words()[:, 0]
     return arrays.namespace(index).cast(arrays.namespace(index).argsort(order), "int32")
+
+
+def below(numbers, stop):
+    """Make integers from 0, 1, ..., `stop` - 1 of random numbers.
+
+    Args:
+        numbers: float32 array or tensor in [0, 1).
+        stop: int, or int32 tensor that broadcasts to the numbers' shape. At most 2**20, so that no
+            integer is likelier than another by more than one part in 16.
+
+    Returns:
+        int32, of the numbers' shape.
+
+    Example:
+
+    >>> below(np.array([0.0, 0.4, 0.9], "float32"), 5)
+    array([0, 2, 4], dtype=int32)
+    """
+    xp = arrays.namespace(numbers)
+    integers = xp.cast(xp.floor(numbers * xp.cast(stop, "float32")), "int32")
+    return xp.minimum(integers, stop - 1)  # a product may round up to `stop`
 
 
 def first_accepted(proposals, accepted, otherwise=None):

@@ -22,7 +22,7 @@ _NOTES = [
     "ours and keras: scaled to the target size, flipped, and rotated by up to 15 degrees, by each one's own operations",
     "ours, operations of Keras: our reading, the layers of Keras",
     "random crops: ours of random area, decoding only the part; keras: RandomCrop, after reading a third larger",
-    "keras scales bilinearly without anti-aliasing, its default; ours with anti-aliasing, its default",
+    "keras scales bilinearly without anti-aliasing, its default; ours with anti-aliasing, its default (JPEGs by area)",
 ]
 
 
