@@ -10,7 +10,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     A drop-in for `keras.layers.BatchNormalization`: the same arguments, weights and results. On
     TensorFlow and torch, training on 4D images of channels-last layout (torch: any layout) calls
     the fused kernel; everything else is Keras's own. On two CPU cores the training step
-    of DavidNet in bfloat16 was 1.26 times as fast (see benchmarks/).
+    of DavidNet in bfloat16 was 1.5 times as fast (see benchmarks/).
 
     On several devices the statistics are those of the whole batch, whatever `synchronized` says: on
     TensorFlow in a replica of a `tf.distribute` strategy, on JAX under a `keras.distribution`. A mask or
