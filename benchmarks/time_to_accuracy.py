@@ -39,8 +39,9 @@ def main():
     parser.add_argument("--experiment", default="cpu94", help="(default: %(default)s)")
     parser.add_argument("--metric", default="val_accuracy_tta", help="of the record (default: %(default)s)")
     parser.add_argument("--target", type=float, default=0.94, help="(default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=3, help="runs of ours, from seed 0 on (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of ours (default: %(default)s)")
     parser.add_argument("--peer-seeds", type=int, default=1, help="runs of the peer (default: %(default)s)")
+    parser.add_argument("--first-seed", type=int, default=0, help="of both (default: %(default)s)")
     parser.add_argument("--ours", default=_OURS, help="command (default: %(default)s)")
     parser.add_argument("--peer", default=_PEER, help="command (default: %(default)s)")
     parser.add_argument("--runs", type=pathlib.Path, help="folder in which the files of each run are kept")
@@ -49,9 +50,10 @@ def main():
     if options.runs and options.runs.exists():
         parser.error(f"--runs must be a folder that is not there yet. Received: {options.runs}")
     runs = []
-    for seed in range(max(options.seeds, options.peer_seeds)):
+    for number in range(max(options.seeds, options.peer_seeds)):
+        seed = options.first_seed + number
         for contender, seeds in (("ours", options.seeds), ("torch", options.peer_seeds)):
-            if seed < seeds:
+            if number < seeds:
                 print(f"{contender}, seed {seed}", file=sys.stderr, flush=True)
                 runs.append(run(contender, seed, options))
                 print(f"{contender}: {runs[-1]['accuracy']:.4f} in {runs[-1]['seconds']:.0f} s", flush=True)
